@@ -1,0 +1,54 @@
+"""The command line: reads the command's name and imports that one file of `agent/cli`."""
+
+import argparse
+import importlib
+import sys
+
+from agent.version import VERSION
+
+# One line a command; the file in agent/cli has the same name.
+COMMANDS = {
+    "run": "run the agent in the foreground",
+    "init": "write a commented config for a camera or port found here",
+    "check": "name everything that is wrong with a config",
+    "status": "say from the store alone how the device is doing",
+    "record": "record what the lanes take, to replay it later",
+    "replay": "run a recording through the same lanes again",
+    "models": "list or fetch the models of the catalogue",
+    "subscribe": "receive a device's items and say what is missing",
+    "export": "print the rows of a store",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(
+        prog="edge-agent", description="Understands cameras and sensors where the data is made."
+    )
+    parser.add_argument("--version", action="version", version=f"edge-agent {VERSION}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    module = importlib.import_module(f"agent.cli.{chosen}") if chosen in COMMANDS else None
+    for name, summary in COMMANDS.items():
+        described = (module.__doc__ if name == chosen and module else None) or summary
+        command = commands.add_parser(name, help=summary, description=described)
+        if name == chosen and module is not None:
+            module.add_arguments(command)
+    parsed = parser.parse_args(words)
+    if module is None:
+        parser.error("no command")
+    from agent.problems import Problem, Problems  # only now: --version and --help stay free of imports
+
+    try:
+        return int(module.run(parsed))
+    except (Problem, Problems) as problem:
+        print(problem, file=sys.stderr)
+        return int(problem.code)
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The `[lane.X.model.Y]` table: which file, how its input is filled, how its output is read."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from agent.values import NAME_PATTERN, RelativePath
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    path: Annotated[RelativePath | None, Meta(description="The .tflite file. Either this or `catalogue`.")] = None
+    catalogue: Annotated[
+        Annotated[str, Meta(pattern=NAME_PATTERN)] | None,
+        Meta(description="A model of the catalogue (`edge-agent models list`)."),
+    ] = None
+    sha256: Annotated[
+        Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None,
+        Meta(description="The file's digest: another file is refused."),
+    ] = None
+    decoder: Annotated[
+        str | None, Meta(description="How the outputs are read; left out: recognised from the model.")
+    ] = None
+    labels: Annotated[
+        RelativePath | None, Meta(description="A file of labels, one a line; left out: the model's own.")
+    ] = None
+    background: Annotated[bool, Meta(description="Class 0 is the background.")] = False
+    every_s: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Look at an input at most this often; left out: at every one."),
+    ] = None
+    delegates: Annotated[
+        tuple[Literal["cpu", "xnnpack"], ...],
+        Meta(min_length=1, description="What it shall run on, in order of preference."),
+    ] = ("xnnpack",)
+    threads: Annotated[int, Meta(ge=1, le=64, description="Threads of one run.")] = 1
+    resize: Annotated[
+        Literal["stretch", "letterbox", "crop"] | None,
+        Meta(description="How a frame is fitted; left out: as the decoder wants it."),
+    ] = None
+    interpolation: Annotated[Literal["linear", "area", "linear-area"], Meta(description="How pixels are scaled.")] = (
+        "linear-area"
+    )
+    color: Annotated[Literal["rgb", "bgr", "grey"], Meta(description="Order of the input's channels.")] = "rgb"
+    mean: Annotated[
+        tuple[float, ...] | None,
+        Meta(description="Subtracted from pixels 0..255; left out: metadata, then quantisation."),
+    ] = None
+    std: Annotated[tuple[float, ...] | None, Meta(description="Divides after `mean`.")] = None
+    softmax: Annotated[Literal["auto", "true", "false"], Meta(description="Whether outputs are logits.")] = "auto"
+    score: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="Least score of a result; left out: the decoder's or the model's own."),
+    ] = None
+    iou: Annotated[Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Boxes that overlap more are one.")] = (
+        None
+    )
+    top: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="At most so many results an input.")] = None

@@ -1,0 +1,137 @@
+"""What travels along a lane: frozen records. Times are microseconds on CLOCK_BOOTTIME (`at_us`), never a wall clock."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    at_us: int
+
+
+class Frame(Record, frozen=True, kw_only=True):
+    """One picture. pixels: (height, width, 3) uint8, BGR. encoded: the camera's own JPEG, where the source has it."""
+
+    pixels: "NDArray[np.uint8]"
+    encoded: bytes | None = None
+
+
+class Read(Record, frozen=True, kw_only=True):
+    """Bytes as they came from a port, one read."""
+
+    data: bytes
+
+
+class Write(Record, frozen=True, kw_only=True):
+    """Bytes as they went to a port: the clock fit needs its own requests."""
+
+    data: bytes
+
+
+class SampleChunk(Record, frozen=True, kw_only=True):
+    """Consecutive samples of one sensor stream. at_us: of the first sample. samples: (n, axes) float32 in `unit`.
+
+    lost: samples missing between the previous chunk and this one.
+    """
+
+    stream: str
+    period_us: float
+    unit: str
+    samples: "NDArray[np.float32]"
+    lost: int = 0
+
+
+class SampleWindow(Record, frozen=True, kw_only=True):
+    """What a sensor model looks at. at_us: of the last sample. samples: (n, axes) float32; features: (axes, bands) float32 or None.
+
+    measured: per reading name (n, sum, sum of squares, min, max) over the window's new samples.
+    """
+
+    samples: "NDArray[np.float32]"
+    features: "NDArray[np.float32] | None" = None
+    units: tuple[tuple[str, str], ...] = ()
+    measured: dict[str, tuple[int, float, float, float, float]] = {}
+
+
+class Gap(Record, frozen=True, kw_only=True):
+    """A time in which the lane has no input, and why: stall, unplugged, recorder, samples."""
+
+    why: str
+
+
+class Tick(Record, frozen=True, kw_only=True):
+    """Once a second of lane time. `at_us` is its end, on a whole second of boot time unless a partial tick closes early.
+
+    alive_us: how much of it the source was open and its newest record no older than the stall time. dropped: inputs replaced or refused
+    before the lane could take them.
+    """
+
+    alive_us: int
+    dropped: int
+
+
+class Detections(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model found on one input; n may be 0. boxes: (n, 4) float32 x0, y0, x1, y1 in 0..1, clipped to the frame, or None.
+
+    labels: n texts. scores: (n,) float32. values: (n,) float64 (an anomaly's score, an area's ratio) or None.
+    keypoints: (n, k, 3) float32 x, y, score or None. vector: (d,) float32 (an embedding) or None.
+    """
+
+    labels: tuple[str, ...]
+    scores: "NDArray[np.float32]"
+    boxes: "NDArray[np.float32] | None" = None
+    values: "NDArray[np.float64] | None" = None
+    keypoints: "NDArray[np.float32] | None" = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one input: what it found, or why it failed. took_ms: preprocess, invoke and decode."""
+
+    model: str
+    at_us: int
+    detections: Detections | None
+    took_ms: float
+
+
+class Event(Record, frozen=True, kw_only=True):
+    """A rule that began or ceased to hold. phase: start, end."""
+
+    rule: str
+    severity: str
+    phase: str
+    model: str | None = None
+    label: str | None = None
+    score: float | None = None
+    box: tuple[float, float, float, float] | None = None
+    zone: str | None = None
+    track: int | None = None
+
+
+class LaneSecond(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a lane did since its previous tick, in order: one job for the store, whole or not at all.
+
+    seen = gated + inferred + failed + dropped. models: per model (inferred, failed). latencies: per model log bins of milliseconds.
+    """
+
+    lane: str
+    tick: Tick
+    seen: int
+    gated: int
+    inferred: int
+    failed: int
+    inferences: tuple[Inference, ...]
+    events: tuple[Event, ...]
+    models: dict[str, tuple[int, int]]
+    measured: dict[str, tuple[int, float, float, float, float]]
+    latencies: dict[str, dict[int, int]]
+
+
+# What a source hands to its mailbox, and a recording to its lane.
+Input = Frame | Read | Write | Gap

@@ -1,0 +1,23 @@
+"""The `[store]` table."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from agent.values import Bytes
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    max_loss_s: Annotated[
+        float,
+        Meta(
+            ge=0.2,
+            le=60,
+            description="The longest wait of a tick for its commit: a power cut costs at most 1 s more than this. Its price is flash wear: "
+            "an idle lane writes about 0.8 GB a day at 1 s, a quarter of it at 5 s.",
+        ),
+    ] = 5.0
+    keep_free: Annotated[
+        Bytes, Meta(description="Below this much free space results are counted, not stored, and status says so.")
+    ] = Bytes(200_000_000)
