@@ -18,7 +18,7 @@ class ManualClock:
     ) -> None:
         self._boot_us = boot_us
         self._boot_id = boot
-        self._offset_us = round(datetime.fromisoformat(utc.replace("Z", "+00:00")).timestamp() * 1e6) - boot_us
+        self._offset_us = round(datetime.fromisoformat(utc).timestamp() * 1e6) - boot_us
         self.source = "ntp"
         self.error_ms = error_ms
 
