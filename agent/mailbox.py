@@ -17,7 +17,7 @@ class Closed(Exception):
 
 
 class Latest(Generic[T]):
-    """One place: `put` replaces what was not taken and counts it. The capture side also keeps here whether its source is open."""
+    """One place: `put` replaces what was not taken and counts it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -25,15 +25,12 @@ class Latest(Generic[T]):
         self._replaced = 0
         self._closed = False
         self._why: BaseException | None = None
-        self.open = False
-        self.newest_at_us: int | None = None
 
-    def put(self, item: T, at_us: int) -> None:
+    def put(self, item: T) -> None:
         with self._changed:
             if self._item is not None:
                 self._replaced += 1
             self._item = item
-            self.newest_at_us = at_us
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> T | None:
