@@ -1,0 +1,163 @@
+"""THE loop: one record in, and at every tick one job for the store. Live and replay push records into the same `take`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from agent.events.rules import Rules
+from agent.gating import Gate
+from agent.problems import Problem
+from agent.records import (
+    Detections,
+    Event,
+    Frame,
+    Gap,
+    Inference,
+    Input,
+    LaneSecond,
+    SampleChunk,
+    SampleWindow,
+    Tick,
+)  # fmt: skip
+from agent.sources import Unpack
+from agent.statistics import add
+
+
+class Runner(Protocol):
+    """A model ready to look at inputs."""
+
+    def look(self, record: Frame | SampleWindow) -> Detections: ...
+
+
+class Windows(Protocol):
+    def take(self, record: SampleChunk | Gap) -> Sequence[SampleWindow]: ...
+
+
+class Model(msgspec.Struct, kw_only=True):
+    name: str
+    runner: Runner
+    every_us: int = 0
+    looked_us: int | None = None
+    problem: str | None = None  # why the newest input failed
+
+
+class Loop:
+    """One lane's state between records. Owned by one thread.
+
+    submit: takes the LaneSecond of each tick; may hold the caller. milliseconds: a stop watch for latencies, which replay does not compare.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        models: Sequence[Model],
+        submit: Callable[[LaneSecond], None],
+        *,
+        milliseconds: Callable[[], float],
+        gate: Gate | None = None,
+        unpack: Unpack | None = None,
+        windows: Windows | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        self.name = name
+        self.models = tuple(models)
+        self._submit = submit
+        self._milliseconds = milliseconds
+        self._gate = gate
+        self._unpack = unpack
+        self._windows = windows
+        self._rules = rules
+        self._begin()
+
+    def take(self, record: Input | Tick) -> None:
+        if isinstance(record, Tick):
+            self._close(record)
+        elif isinstance(record, Frame):
+            self._look(record)
+        elif self._unpack is not None and self._windows is not None:
+            pieces = (record,) if isinstance(record, Gap) else self._unpack.take(record)
+            for piece in pieces:
+                for window in self._windows.take(piece):
+                    self._look(window)
+
+    @property
+    def wants_tick(self) -> bool:
+        """An event has happened: the tick closes at once, so that the event is on the medium."""
+        return bool(self._events)
+
+    def _look(self, record: Frame | SampleWindow) -> None:
+        self._seen += 1
+        if isinstance(record, SampleWindow):
+            _add_measured(self._measured, record.measured)
+        due = [model for model in self.models if _is_due(model, record.at_us)]
+        if (self._gate is not None and not self._gate.take(record)) or not due:
+            self._gated += 1
+            return
+        results = [self._infer(model, record) for model in due]
+        if any(result.detections is not None for result in results):
+            self._inferred += 1
+        else:
+            self._failed += 1
+
+    def _infer(self, model: Model, record: Frame | SampleWindow) -> Inference:
+        before_ms = self._milliseconds()
+        model.looked_us = record.at_us
+        try:
+            detections, model.problem = model.runner.look(record), None
+        except Problem as problem:
+            detections, model.problem = None, str(problem)
+        took_ms = self._milliseconds() - before_ms
+        inference = Inference(model=model.name, at_us=record.at_us, detections=detections, took_ms=took_ms)
+        inferred, failed = self._model_counts.get(model.name, (0, 0))
+        if detections is None:
+            self._model_counts[model.name] = (inferred, failed + 1)
+            return inference
+        self._model_counts[model.name] = (inferred + 1, failed)
+        add(self._latencies.setdefault(model.name, {}), took_ms)
+        self._inferences.append(inference)
+        if self._rules is not None:
+            self._events += self._rules.take(inference)
+        return inference
+
+    def _close(self, tick: Tick) -> None:
+        second = LaneSecond(
+            lane=self.name,
+            tick=tick,
+            seen=self._seen + tick.dropped,
+            gated=self._gated,
+            inferred=self._inferred,
+            failed=self._failed,
+            inferences=tuple(self._inferences),
+            events=tuple(self._events),
+            models=self._model_counts,
+            measured=self._measured,
+            latencies=self._latencies,
+        )
+        self._begin()
+        self._submit(second)
+
+    def _begin(self) -> None:
+        self._seen = self._gated = self._inferred = self._failed = 0
+        self._inferences: list[Inference] = []
+        self._events: list[Event] = []
+        self._model_counts: dict[str, tuple[int, int]] = {}
+        self._measured: dict[str, tuple[int, float, float, float, float]] = {}
+        self._latencies: dict[str, dict[int, int]] = {}
+
+
+def _is_due(model: Model, now_us: int) -> bool:
+    return model.every_us == 0 or model.looked_us is None or now_us - model.looked_us >= model.every_us
+
+
+def _add_measured(
+    into: dict[str, tuple[int, float, float, float, float]], new: Mapping[str, tuple[int, float, float, float, float]]
+) -> None:
+    for name, (count, total, squares, least, greatest) in new.items():
+        if name in into:
+            old = into[name]
+            into[name] = (
+                old[0] + count, old[1] + total, old[2] + squares, min(old[3], least), max(old[4], greatest),
+            )  # fmt: skip
+        else:
+            into[name] = (count, total, squares, least, greatest)

@@ -1,0 +1,169 @@
+"""Writes what lanes took, in order, so that `replay` runs it again. The folder's form: docs/recordings.md.
+
+Frames are encoded in a pool of their own: PNG takes 7 ms at 640×360, 47 ms at 1080p, too long for a lane. A frame's file is complete
+before its line stands in input.jsonl; lines are flushed at each tick: a recording that was killed replays up to its last tick.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from agent.clock import Reading
+from agent.mailbox import Bounded, Closed
+from agent.records import Frame, Gap, Input, Read, Tick, Write
+
+# Records of a lane that may wait for the disk; a full queue leaves a `gap` with why "recorder".
+_PLACES = 256
+_FLUSH_S = 10.0
+_THIN = {".png": [16, 1]}  # cv2.IMWRITE_PNG_COMPRESSION: level 1
+
+Line = dict[str, Any]
+Entry = tuple[Line, "Future[Path] | None"]
+
+
+class LaneRecorder:
+    """One lane's part. `note` is called on the lane thread with each record that it takes."""
+
+    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
+        self._folder = folder
+        self._frames = folder / "frames"
+        self._pool = pool
+        self._entries: Bounded[Entry] = Bounded(_PLACES)
+        self._count = 0
+        self._missed = False
+        self._bytes = {"read": 0, "write": 0}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._raw: dict[str, IO[bytes]] = {}
+        self.problem: str | None = None
+        self._thread = threading.Thread(target=self._write, name=f"recorder-{folder.name}", daemon=True)
+        self._thread.start()
+
+    def note(self, record: Input | Tick) -> None:
+        if self._missed and not isinstance(record, Tick):
+            if not self._put(({"at_us": record.at_us, "k": "gap", "why": "recorder"}, None)):
+                return
+            self._missed = False
+        self._missed = not self._put(self._entry(record)) or self._missed
+
+    def _entry(self, record: Input | Tick) -> Entry:
+        if isinstance(record, Frame):
+            self._count += 1
+            suffix = ".jpg" if record.encoded is not None else ".png"
+            name = f"{self._count:06}{suffix}"
+            encoded = self._pool.submit(_save, self._frames / name, record)
+            return {"at_us": record.at_us, "k": "frame", "file": name}, encoded
+        if isinstance(record, (Read, Write)):
+            kind = "read" if isinstance(record, Read) else "write"
+            line = {"at_us": record.at_us, "k": kind, "from": self._bytes[kind], "bytes": len(record.data)}
+            self._append(kind, record.data)
+            return line, None
+        if isinstance(record, Gap):
+            return {"at_us": record.at_us, "k": "gap", "why": record.why}, None
+        return {"at_us": record.at_us, "k": "tick", "dropped": record.dropped, "alive_us": record.alive_us}, None
+
+    def _append(self, kind: str, data: bytes) -> None:
+        if kind not in self._raw:
+            self._raw[kind] = (self._folder / f"{kind}.bin").open("wb", buffering=0)
+        self._raw[kind].write(data)
+        self._bytes[kind] += len(data)
+
+    def _put(self, entry: Entry) -> bool:
+        return self._entries.put(entry, 0.0)
+
+    def _write(self) -> None:
+        encoder = msgspec.json.Encoder()
+        with (self._folder / "input.jsonl").open("wb") as lines:
+            while True:
+                try:
+                    entry = self._entries.take(1.0)
+                except Closed:
+                    return
+                if entry is None:
+                    continue
+                line, encoded = entry
+                try:
+                    if encoded is not None:
+                        encoded.result(_FLUSH_S)
+                    lines.write(encoder.encode(line) + b"\n")
+                    if line["k"] == "tick":
+                        lines.flush()
+                except (OSError, TimeoutError) as error:
+                    self.problem = f"{self._folder}: {error}"
+                    logging.getLogger(__name__).warning("recording stopped folder=%s error=%s", self._folder, error)
+                    self._entries.close(error)
+                    return
+
+    def close(self) -> None:
+        self._entries.close()
+        self._thread.join(_FLUSH_S)
+        for raw in self._raw.values():
+            raw.close()
+
+
+class Recorder:
+    """A recording of several lanes: `lane(name)` gives each its part, `clock` notes what was learned about UTC."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="recorder-png")
+        self._lanes: dict[str, LaneRecorder] = {}
+        self._clock = (folder / "clock.jsonl").open("ab", buffering=0)
+
+    def lane(self, name: str) -> LaneRecorder:
+        """The lane's recorder; the same one after the lane was restarted."""
+        if name not in self._lanes:
+            self._lanes[name] = LaneRecorder(self.folder / name, self._pool)
+        return self._lanes[name]
+
+    def clock(self, reading: Reading) -> None:
+        self._clock.write(msgspec.json.encode(reading) + b"\n")
+
+    def close(self) -> None:
+        for lane in self._lanes.values():
+            lane.close()
+        self._pool.shutdown()
+        self._clock.close()
+
+
+@contextmanager
+def open_recorder(folder: Path, head: Line, config_text: str) -> Iterator[Recorder]:
+    """Makes the folder and its head files. head: what recording.toml says, beside its format."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(config_text)
+    (folder / "recording.toml").write_text(
+        "format = 1\n" + "".join(_toml_line(key, value) for key, value in head.items())
+    )
+    recorder = Recorder(folder)
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+
+
+def _save(path: Path, frame: Frame) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    data = frame.encoded
+    if data is None:
+        import cv2
+
+        _, encoded = cv2.imencode(".png", frame.pixels, _THIN[".png"])
+        data = encoded.tobytes()
+    path.write_bytes(data)
+    return path
+
+
+def _toml_line(key: str, value: Any) -> str:
+    """A TOML line; JSON strings and numbers are TOML ones, tables stand inline."""
+    if isinstance(value, dict):
+        inner = ", ".join(
+            f"{msgspec.json.encode(name).decode()} = {msgspec.json.encode(text).decode()}"
+            for name, text in value.items()
+        )
+        return f"{key} = {{ {inner} }}\n"
+    return f"{key} = {msgspec.json.encode(value).decode()}\n"
