@@ -1,0 +1,154 @@
+"""What one key says about another: checks of a typed file as a whole, on the file alone (agent/config/machine.py looks at the machine).
+
+A value that was wrong by itself is UNSET here and is left alone: one mistake, one problem.
+"""
+
+import ipaddress
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from agent.config import kinds
+from agent.config.file import File, Lane
+from agent.config.redact import redacted
+from agent.config.walk import Key, Walk, did_you_mean, shown
+from agent.events import rules
+from agent.inference import model
+from agent.sync import settings as sync_settings
+
+_SHORT_GRAINS = {"s60": "m1", "s3600": "h1", "s86400": "d1"}
+
+
+def check(file: File, walk: Walk) -> None:
+    """Notes in `walk` what does not fit together."""
+    lanes = file.lane if isinstance(file.lane, dict) else {}
+    for name, lane in lanes.items():
+        if isinstance(lane, Lane):
+            _lane(lane, ("lane", name), walk)
+    for name, rule in file.rule.items() if isinstance(file.rule, dict) else ():
+        if isinstance(rule, rules.Config):
+            _rule(rule, lanes, ("rule", name), walk)
+    if isinstance(file.mqtt, sync_settings.Config):
+        _mqtt(file.mqtt, ("mqtt",), walk)
+
+
+def _lane(lane: Lane, key: Key, walk: Walk) -> None:
+    _summaries(lane, (*key, "summaries"), walk)
+    if hasattr(lane.source, "stall_s"):
+        _window(lane, key, walk)
+    earlier = ["input"]
+    for name, one in lane.model.items() if isinstance(lane.model, dict) else ():
+        if isinstance(one, model.Config):
+            _model(one, earlier, (*key, "model", name), walk)
+        earlier.append(name)
+
+
+def _summaries(lane: Lane, key: Key, walk: Walk) -> None:
+    grains = lane.summaries if isinstance(lane.summaries, tuple) else ()
+    for index, grain in enumerate(grains):
+        if grain in grains[:index]:
+            walk.note((*key, index), f"{shown(grain)} stands there twice", "Take one out.")
+        elif grain == "d1" or _SHORT_GRAINS.get(grain) == "d1":
+            walk.note((*key, index), "this version makes no day summaries", "Take it out; a day is the sum of its h1.")
+        elif grain in _SHORT_GRAINS:
+            walk.note((*key, index), f"{shown(grain)} has a name of its own", f'Write "{_SHORT_GRAINS[grain]}".')
+
+
+def _window(lane: Lane, key: Key, walk: Walk) -> None:
+    window: Any = lane.window
+    kind = kinds.kind_of(lane.source)
+    if kinds.is_sensor(lane.source) and window is None:
+        walk.note(
+            (*key, "window"),
+            "is missing",
+            f"A {kind} gives samples: say length_s and hop_s in [{'.'.join(map(str, key))}.window].",
+        )
+    elif not kinds.is_sensor(lane.source) and window is not None:
+        walk.note((*key, "window"), f"{kind} gives pictures, not samples", "Take the table out.")
+    length_s, hop_s = getattr(window, "length_s", None), getattr(window, "hop_s", None)
+    if isinstance(length_s, float) and isinstance(hop_s, float) and hop_s > length_s:
+        walk.note(
+            (*key, "window", "hop_s"),
+            f"{hop_s:g} is more than length_s ({length_s:g}): samples would be skipped",
+            "Make it at most length_s.",
+        )
+
+
+def _model(one: model.Config, earlier: list[str], key: Key, walk: Walk) -> None:
+    if one.path is None and one.catalogue is None:
+        walk.note(
+            (*key, "path"), "is missing", "Name the .tflite file by path, or a model of the catalogue by catalogue."
+        )
+    elif one.path is not None and one.catalogue is not None:
+        walk.note((*key, "catalogue"), "stands beside path", "Keep one of the two.")
+    if isinstance(one.decoder, str) and one.decoder not in (known := kinds.kinds("decoding")):
+        walk.note(
+            (*key, "decoder"), f"{shown(one.decoder)} is no decoder", did_you_mean(one.decoder, known, "Decoders")
+        )
+    on = getattr(one, "on", None)
+    if isinstance(on, str) and on not in earlier:
+        walk.note(
+            (*key, "on"),
+            f"{shown(on)} is neither input nor a model above this one",
+            did_you_mean(on, earlier, "Here it can be"),
+        )
+
+
+def _rule(rule: rules.Config, lanes: dict[str, Any], key: Key, walk: Walk) -> None:
+    if not isinstance(rule.lane, str):
+        return
+    if rule.lane not in lanes:
+        walk.note((*key, "lane"), f"there is no lane {shown(rule.lane)}", did_you_mean(rule.lane, lanes, "Lanes"))
+        return
+    lane = lanes[rule.lane]
+    for name, value in (("model", rule.model), ("zone", rule.zone)):
+        known = getattr(lane, name, None)
+        if isinstance(value, str) and isinstance(known, dict) and value not in known:
+            walk.note(
+                (*key, name),
+                f"the lane {rule.lane} has no {name} {shown(value)}",
+                did_you_mean(value, known, f"Its {name}s"),
+            )
+
+
+def _mqtt(settings: sync_settings.Config, key: Key, walk: Walk) -> None:
+    if isinstance(settings.url, str):
+        _broker(settings, (*key, "url"), walk)
+    if settings.cert_file is not None and settings.key_file is None:
+        walk.note((*key, "key_file"), "is missing beside cert_file", "Name the file of the certificate's key.")
+    if settings.key_file is not None and settings.cert_file is None:
+        walk.note((*key, "cert_file"), "is missing beside key_file", "Name the file of the key's certificate.")
+
+
+def _broker(settings: sync_settings.Config, key: Key, walk: Walk) -> None:
+    url = broker_address(settings.url)
+    if redacted(settings.url) != settings.url or (url is not None and url.username is not None):
+        walk.note(
+            key,
+            "holds a user or a password",
+            "Take it out of the address: user and password_file are keys of this table.",
+        )
+    elif url is None:
+        walk.note(key, f"{shown(settings.url)} is not an address", "Write mqtts://host:8883.")
+    elif url.path not in ("", "/") or url.query or url.fragment:
+        walk.note(key, "has more than a host and a port", "Write mqtts://host:8883.")
+    elif url.scheme == "mqtt" and settings.allow_plaintext is False and not is_loopback(url.hostname or ""):
+        walk.note(key, f"would talk to {url.hostname} unencrypted", "Write mqtts://, or set allow_plaintext = true.")
+    elif url.scheme == "mqtt" and any((settings.ca_file, settings.cert_file, settings.key_file)):
+        walk.note(key, "is unencrypted, so that the certificate files have no use", "Write mqtts://, or take them out.")
+
+
+def broker_address(url: str) -> SplitResult | None:
+    """The address in its parts; None when it has no host, or no number of a port."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.hostname and (parts.port is None or parts.port > 0) else None
+    except ValueError:
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine, by its address or as `localhost`. Asks no name server."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

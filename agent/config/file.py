@@ -1,0 +1,69 @@
+"""The whole config file as types: its tables in the order in which they are written, each typed by its own room.
+
+`source` and `gate` are typed by their `kind` (agent/config/kinds.py): their value is the `Config` of agent/sources/KIND.py or agent/gating/KIND.py.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from agent.events import rules
+from agent.inference import model
+from agent.store import settings as store_settings
+from agent.sync import settings as sync_settings
+from agent.values import NAME_PATTERN, RelativePath
+from agent.windows import cut
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+GRAIN_PATTERN = r"^(m1|h1|d1|s[1-9][0-9]{0,4})$"
+Grain = Annotated[str, Meta(pattern=GRAIN_PATTERN)]
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who this device is and where it keeps its data."""
+
+    site: Annotated[
+        Name, Meta(description="Where it stands. `@serial`, `@machine-id`, `@hostname`, `${VARIABLE}` are filled in.")
+    ]
+    name: Annotated[Name, Meta(description="Its name at the site; filled in likewise: one config serves a fleet.")]
+    data: Annotated[RelativePath, Meta(description="Folder of the store, the cache and what else it writes.")]
+    runtime: Annotated[
+        Literal["auto", "litert", "tflite-runtime"],
+        Meta(description='What runs the models: "auto" takes LiteRT, and tflite-runtime where only that is installed.'),
+    ] = "auto"
+
+
+class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One source and what is made of it."""
+
+    summaries: Annotated[
+        tuple[Grain, ...],
+        Meta(
+            min_length=1, description="Windows that are summed up and sent: m1 a minute, h1 an hour, s10 ten seconds."
+        ),
+    ] = ("m1", "h1")
+    source: Annotated[Any, Meta(description="Where its inputs come from.", extra={"room": "sources"})]
+    window: Annotated[cut.Config | None, Meta(description="Sensor lanes only: how samples are cut into windows.")] = (
+        None
+    )
+    gate: Annotated[
+        Any, Meta(description="Which inputs are worth a model's time; left out: all.", extra={"room": "gating"})
+    ] = None
+    model: Annotated[
+        dict[Name, model.Config], Meta(min_length=1, description="The models that look at its inputs, in this order.")
+    ]
+    zone: Annotated[dict[Name, rules.Zone], Meta(description="Areas of the picture that rules can name.")] = {}
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file."""
+
+    version: Annotated[Literal[1], Meta(description="Of this file's form.")]
+    device: Annotated[Device, Meta(description="Who this device is and where it keeps its data.")]
+    lane: Annotated[dict[Name, Lane], Meta(min_length=1, description="What it watches: one table a lane.")]
+    rule: Annotated[dict[Name, rules.Config], Meta(description="When to raise an event: one table a rule.")] = {}
+    store: Annotated[store_settings.Config, Meta(description="How results are kept.")] = store_settings.Config()
+    mqtt: Annotated[
+        sync_settings.Config | None, Meta(description="Where summaries and events are sent; left out: nowhere.")
+    ] = None
