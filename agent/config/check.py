@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from agent.config import kinds
-from agent.config.file import File, Lane
+from agent.config.file import File, Kind, Lane
 from agent.config.redact import redacted
 from agent.config.walk import Key, Walk, did_you_mean, shown
 from agent.events import rules
@@ -33,7 +33,7 @@ def check(file: File, walk: Walk) -> None:
 
 def _lane(lane: Lane, key: Key, walk: Walk) -> None:
     _summaries(lane, (*key, "summaries"), walk)
-    if hasattr(lane.source, "stall_s"):
+    if isinstance(lane.source, Kind):
         _window(lane, key, walk)
     earlier = ["input"]
     for name, one in lane.model.items() if isinstance(lane.model, dict) else ():
@@ -55,14 +55,14 @@ def _summaries(lane: Lane, key: Key, walk: Walk) -> None:
 
 def _window(lane: Lane, key: Key, walk: Walk) -> None:
     window: Any = lane.window
-    kind = kinds.kind_of(lane.source)
-    if kinds.is_sensor(lane.source) and window is None:
+    kind = lane.source.kind
+    if kinds.is_sensor(kind) and window is None:
         walk.note(
             (*key, "window"),
             "is missing",
             f"A {kind} gives samples: say length_s and hop_s in [{'.'.join(map(str, key))}.window].",
         )
-    elif not kinds.is_sensor(lane.source) and window is not None:
+    elif not kinds.is_sensor(kind) and window is not None:
         walk.note((*key, "window"), f"{kind} gives pictures, not samples", "Take the table out.")
     length_s, hop_s = getattr(window, "length_s", None), getattr(window, "hop_s", None)
     if isinstance(length_s, float) and isinstance(hop_s, float) and hop_s > length_s:
@@ -80,7 +80,8 @@ def _model(one: model.Config, earlier: list[str], key: Key, walk: Walk) -> None:
         )
     elif one.path is not None and one.catalogue is not None:
         walk.note((*key, "catalogue"), "stands beside path", "Keep one of the two.")
-    if isinstance(one.decoder, str) and one.decoder not in (known := kinds.kinds("decoding")):
+    known = kinds.kinds("decoding")
+    if isinstance(one.decoder, str) and one.decoder not in known:
         walk.note(
             (*key, "decoder"), f"{shown(one.decoder)} is no decoder", did_you_mean(one.decoder, known, "Decoders")
         )
@@ -94,20 +95,17 @@ def _model(one: model.Config, earlier: list[str], key: Key, walk: Walk) -> None:
 
 
 def _rule(rule: rules.Config, lanes: dict[str, Any], key: Key, walk: Walk) -> None:
-    if not isinstance(rule.lane, str):
-        return
-    if rule.lane not in lanes:
+    if rule.lane in lanes:
+        for name, value in (("model", rule.model), ("zone", rule.zone)):
+            known = getattr(lanes[rule.lane], name, None)
+            if isinstance(value, str) and isinstance(known, dict) and value not in known:
+                walk.note(
+                    (*key, name),
+                    f"the lane {rule.lane} has no {name} {shown(value)}",
+                    did_you_mean(value, known, f"Its {name}s"),
+                )
+    elif isinstance(rule.lane, str):
         walk.note((*key, "lane"), f"there is no lane {shown(rule.lane)}", did_you_mean(rule.lane, lanes, "Lanes"))
-        return
-    lane = lanes[rule.lane]
-    for name, value in (("model", rule.model), ("zone", rule.zone)):
-        known = getattr(lane, name, None)
-        if isinstance(value, str) and isinstance(known, dict) and value not in known:
-            walk.note(
-                (*key, name),
-                f"the lane {rule.lane} has no {name} {shown(value)}",
-                did_you_mean(value, known, f"Its {name}s"),
-            )
 
 
 def _mqtt(settings: sync_settings.Config, key: Key, walk: Walk) -> None:
@@ -131,7 +129,7 @@ def _broker(settings: sync_settings.Config, key: Key, walk: Walk) -> None:
         walk.note(key, f"{shown(settings.url)} is not an address", "Write mqtts://host:8883.")
     elif url.path not in ("", "/") or url.query or url.fragment:
         walk.note(key, "has more than a host and a port", "Write mqtts://host:8883.")
-    elif url.scheme == "mqtt" and settings.allow_plaintext is False and not is_loopback(url.hostname or ""):
+    elif url.scheme == "mqtt" and not settings.allow_plaintext and not is_loopback(url.hostname or ""):
         walk.note(key, f"would talk to {url.hostname} unencrypted", "Write mqtts://, or set allow_plaintext = true.")
     elif url.scheme == "mqtt" and any((settings.ca_file, settings.cert_file, settings.key_file)):
         walk.note(key, "is unencrypted, so that the certificate files have no use", "Write mqtts://, or take them out.")

@@ -1,6 +1,6 @@
 """The whole config file as types: its tables in the order in which they are written, each typed by its own room.
 
-`source` and `gate` are typed by their `kind` (agent/config/kinds.py): their value is the `Config` of agent/sources/KIND.py or agent/gating/KIND.py.
+`source` and `gate` are typed by their `kind`: a `Kind`, whose `config` is the `Config` of agent/sources/KIND.py or agent/gating/KIND.py.
 """
 
 from typing import Annotated, Any, Literal
@@ -18,6 +18,13 @@ from agent.windows import cut
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 GRAIN_PATTERN = r"^(m1|h1|d1|s[1-9][0-9]{0,4})$"
 Grain = Annotated[str, Meta(pattern=GRAIN_PATTERN)]
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """A table with a `kind`: its other keys are the `Config` of that file."""
+
+    kind: str
+    config: Any
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,12 +50,12 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             min_length=1, description="Windows that are summed up and sent: m1 a minute, h1 an hour, s10 ten seconds."
         ),
     ] = ("m1", "h1")
-    source: Annotated[Any, Meta(description="Where its inputs come from.", extra={"room": "sources"})]
+    source: Annotated[Kind, Meta(description="Where its inputs come from.", extra={"room": "sources"})]
     window: Annotated[cut.Config | None, Meta(description="Sensor lanes only: how samples are cut into windows.")] = (
         None
     )
     gate: Annotated[
-        Any, Meta(description="Which inputs are worth a model's time; left out: all.", extra={"room": "gating"})
+        Kind | None, Meta(description="Which inputs are worth a model's time; left out: all.", extra={"room": "gating"})
     ] = None
     model: Annotated[
         dict[Name, model.Config], Meta(min_length=1, description="The models that look at its inputs, in this order.")

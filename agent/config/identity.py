@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-_WORD = re.compile(r"@(?P<machine>[a-z-]+)|\$\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}")
+_WORD = re.compile(r"@(?P<machine>serial|machine-id|hostname|[a-z-]*)|\$\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}")
 
 # Where the kernel and the system say it; the first that is there and not empty counts.
 _PLACES = {

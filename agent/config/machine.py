@@ -4,14 +4,15 @@ Only `edge-agent check` looks: `run` meets the same things lane by lane, and wha
 """
 
 import hashlib
-import importlib
 import os
 from pathlib import Path
 from typing import Any
 
+from agent.catalogue import entries, fetch
 from agent.config.file import File, Lane
 from agent.config.walk import Key, Walk, did_you_mean, shown
 from agent.inference import model
+from agent.problems import Problem
 from agent.sync import settings as sync_settings
 
 
@@ -20,7 +21,7 @@ def check(file: File, walk: Walk) -> None:
     _data(file, walk)
     for name, lane in file.lane.items() if isinstance(file.lane, dict) else ():
         if isinstance(lane, Lane):
-            _source(lane.source, ("lane", name, "source"), walk)
+            _source(getattr(lane.source, "config", None), ("lane", name, "source"), walk)
             for title, one in lane.model.items() if isinstance(lane.model, dict) else ():
                 if isinstance(one, model.Config):
                     _model(one, ("lane", name, "model", title), walk)
@@ -33,8 +34,8 @@ def model_file(one: model.Config) -> Path | None:
     """Where the model's file lies: its path, or the catalogue's copy; None when that is not fetched, or not known."""
     if isinstance(one.path, str):
         return Path(one.path)
-    entry = _entries().get(one.catalogue) if one.catalogue else None
-    return _cached(entry) if entry is not None else None
+    entry = _models().get(one.catalogue) if one.catalogue else None
+    return fetch.cached(entry) if entry is not None else None
 
 
 def digest_of(path: Path) -> str:
@@ -77,14 +78,15 @@ def _model(one: model.Config, key: Key, walk: Walk) -> None:
 
 
 def _catalogue(one: model.Config, name: str, key: Key, walk: Walk) -> None:
-    entries = _entries()
-    if name not in entries:
-        walk.note(
-            (*key, "catalogue"), f"the catalogue has no model {shown(name)}", did_you_mean(name, entries, "Models")
-        )
+    try:
+        known = _models()
+        cached = fetch.cached(known[name]) if name in known else None
+    except Problem as problem:
+        walk.note((*key, "catalogue"), f"{problem.where}: {problem.what}", f"{problem.remedy}.")
         return
-    cached = _cached(entries[name])
-    if cached is None:
+    if name not in known:
+        walk.note((*key, "catalogue"), f"the catalogue has no model {shown(name)}", did_you_mean(name, known, "Models"))
+    elif cached is None:
         walk.note((*key, "catalogue"), f"{name} is not on this machine yet", f"edge-agent models fetch {name}")
     else:
         _digest(cached, one, key, walk)
@@ -111,12 +113,5 @@ def _readable(place: Any, key: Key, remedy: str, walk: Walk) -> bool:
     return False
 
 
-def _entries() -> dict[str, Any]:
-    """The catalogue by name."""
-    return {entry.name: entry for entry in importlib.import_module("agent.catalogue.entries").entries()}
-
-
-def _cached(entry: Any) -> Path | None:
-    """The fetched file of an entry, None when it is not there."""
-    found: Path | None = importlib.import_module("agent.catalogue.entries").cached(entry)
-    return found
+def _models() -> dict[str, entries.Entry]:
+    return {name: entry for name, entry in entries.entries().items() if entry.kind == "model"}

@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from agent.config import check, machine
+from agent.config import check
 from agent.config.file import File
 from agent.config.identity import IdentityError, filled_in
 from agent.config.origin import Origins, merged
@@ -23,14 +23,11 @@ _SECRET_ENDS = ("_file", "_env")
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """path: as given. digest: "sha256:…" of the effective config, without secrets and defaults. effective: the merged tables as a recording keeps
-    them: names filled in, paths absolute, where secrets come from taken out.
-    """
+    """path: as given. digest: "sha256:…" of the effective config, without secrets and defaults."""
 
     file: File
     path: Path
     digest: str
-    effective: dict[str, Any]
     origins: Origins
 
     def where(self, *key: str | int) -> str:
@@ -41,6 +38,12 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     def device(self) -> str:
         """Its identity: "site/name"."""
         return f"{self.file.device.site}/{self.file.device.name}"
+
+    def only(self, lanes: Collection[str]) -> "Loaded":
+        """With these lanes and the rules that name them."""
+        kept = {name: lane for name, lane in self.file.lane.items() if name in lanes}
+        rules = {name: rule for name, rule in self.file.rule.items() if rule.lane in lanes}
+        return msgspec.structs.replace(self, file=msgspec.structs.replace(self.file, lane=kept, rule=rules))
 
 
 def read(path: Path, *, environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Loaded:
@@ -66,15 +69,15 @@ def examine(
     if isinstance(file, File):
         check.check(file, walk)
         if on_this_machine:
+            from agent.config import machine  # only now: `run` does not need what looks into the catalogue
+
             machine.check(file, walk)
     problems = _problems(walk.findings, origins)
     if problems and not on_this_machine:
         return None, problems
-    bare = _without_secrets(table)
-    digest = hashlib.sha256(json.dumps(bare, sort_keys=True, default=str).encode()).hexdigest()
-    return Loaded(
-        file=file, path=path, digest=f"sha256:{digest}", effective=_effective(bare, file), origins=origins
-    ), problems
+    effective = json.dumps(_without_secrets(table), sort_keys=True, default=str)
+    digest = hashlib.sha256(effective.encode()).hexdigest()
+    return Loaded(file=file, path=path, digest=f"sha256:{digest}", origins=origins), problems
 
 
 def _texts(path: Path) -> tuple[list[tuple[str, Path, str]], list[Problem]]:
@@ -145,11 +148,3 @@ def _without_secrets(table: Any) -> Any:
         return table
     ends = tuple(f"password{end}" for end in _SECRET_ENDS)
     return {key: _without_secrets(value) for key, value in table.items() if key not in ends}
-
-
-def _effective(bare: Any, typed: Any) -> Any:
-    """The written tables with the typed values of paths, which are absolute."""
-    if isinstance(bare, dict):
-        values = {key: typed.get(key) if isinstance(typed, dict) else getattr(typed, key, None) for key in bare}
-        return {key: _effective(value, values[key]) for key, value in bare.items()}
-    return str(typed) if isinstance(bare, str) and isinstance(typed, str) else bare

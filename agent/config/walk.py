@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, inspect
 
 from agent.config import kinds
+from agent.config.file import Kind
 from agent.config.redact import redacted
 from agent.config.secret import SecretError, read_secret
 from agent.values import NAME_PATTERN, RelativePath, Secret, convert
@@ -128,7 +129,7 @@ class Walk:
         url = getattr(taken, "url", UNSET)
         if room == "sources" and isinstance(url, str):
             taken = msgspec.structs.replace(taken, url=self._place(url, (*key, "url")))
-        return taken
+        return Kind(kind=name, config=taken)
 
     def _place(self, url: str, key: Key) -> Any:
         """A URL as it is, without a password; a path from the folder of the file that names it."""
