@@ -1,0 +1,37 @@
+#!/bin/sh
+# What the tests use beside Python: installed through apt when run by root on Debian, without recommends and without starting
+# services; otherwise it says what is missing and which tests are skipped for it.
+set -eu
+missing=
+need() { # program package what-is-skipped
+  if ! command -v "$1" >/dev/null 2>&1 && [ ! -x "/usr/sbin/$1" ]; then
+    missing="$missing $2"
+    echo "packages: $2 is missing ($3)" >&2
+  fi
+}
+need mosquitto mosquitto "the tests against a real MQTT broker"
+need qemu-system-arm qemu-system-arm "the firmware in its emulated board"
+need arm-none-eabi-gcc gcc-arm-none-eabi "the firmware in its emulated board"
+need cc gcc "the firmware built for this machine"
+need openssl openssl "the tests with real certificates"
+if command -v cc >/dev/null 2>&1 || [ -n "$missing" ]; then
+  [ -e /usr/include/stdio.h ] || { missing="$missing libc6-dev"; echo "packages: libc6-dev is missing (the firmware built for this machine)" >&2; }
+fi
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "packages: not root, or no apt-get: the tests named above are skipped. To have them:" >&2
+  echo "  sudo apt-get install --no-install-recommends$missing" >&2
+  exit 0
+fi
+echo "packages: installing$missing" >&2
+# A policy that forbids starting services, for this command only.
+policy=/usr/sbin/policy-rc.d
+kept=
+[ ! -e "$policy" ] || { kept=$(mktemp); cp -p "$policy" "$kept"; }
+restore() { if [ -n "$kept" ]; then cp -p "$kept" "$policy"; rm -f "$kept"; else rm -f "$policy"; fi; }
+trap restore EXIT
+printf '#!/bin/sh\nexit 101\n' >"$policy"
+chmod 755 "$policy"
+apt-get update -qq >/dev/null
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
