@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from agent.config import check
-from agent.config.file import File
+from agent.config.file import File, Kind
 from agent.config.identity import IdentityError, filled_in
 from agent.config.origin import Origins, merged
 from agent.config.walk import Finding, Key, Walk
@@ -28,6 +28,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     file: File
     path: Path
     digest: str
+    effective: dict[str, Any]
     origins: Origins
 
     def where(self, *key: str | int) -> str:
@@ -43,7 +44,11 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         """With these lanes and the rules that name them."""
         kept = {name: lane for name, lane in self.file.lane.items() if name in lanes}
         rules = {name: rule for name, rule in self.file.rule.items() if rule.lane in lanes}
-        return msgspec.structs.replace(self, file=msgspec.structs.replace(self.file, lane=kept, rule=rules))
+        effective = {**self.effective, "lane": {name: self.effective["lane"][name] for name in kept}}
+        if "rule" in effective:
+            effective["rule"] = {name: self.effective["rule"][name] for name in rules}
+        file = msgspec.structs.replace(self.file, lane=kept, rule=rules)
+        return msgspec.structs.replace(self, file=file, effective=effective)
 
 
 def read(path: Path, *, environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Loaded:
@@ -75,9 +80,11 @@ def examine(
     problems = _problems(walk.findings, origins)
     if problems and not on_this_machine:
         return None, problems
-    effective = json.dumps(_without_secrets(table), sort_keys=True, default=str)
-    digest = hashlib.sha256(effective.encode()).hexdigest()
-    return Loaded(file=file, path=path, digest=f"sha256:{digest}", origins=origins), problems
+    bare = _without_secrets(table)
+    digest = hashlib.sha256(json.dumps(bare, sort_keys=True, default=str).encode()).hexdigest()
+    return Loaded(
+        file=file, path=path, digest=f"sha256:{digest}", effective=_effective(bare, file), origins=origins
+    ), problems
 
 
 def _texts(path: Path) -> tuple[list[tuple[str, Path, str]], list[Problem]]:
@@ -148,3 +155,13 @@ def _without_secrets(table: Any) -> Any:
         return table
     ends = tuple(f"password{end}" for end in _SECRET_ENDS)
     return {key: _without_secrets(value) for key, value in table.items() if key not in ends}
+
+
+def _effective(bare: Any, typed: Any) -> Any:
+    """The written tables with the typed values of paths, which are absolute."""
+    if isinstance(typed, Kind):
+        typed = typed.config
+    if isinstance(bare, dict):
+        values = {key: typed.get(key) if isinstance(typed, dict) else getattr(typed, key, None) for key in bare}
+        return {key: _effective(value, values[key]) for key, value in bare.items()}
+    return str(typed) if isinstance(bare, str) and isinstance(typed, str) else bare
