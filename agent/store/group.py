@@ -1,0 +1,199 @@
+"""The running group: jobs and hooks in savepoints, commit, and what becomes of the tickets."""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.clock import Clock
+from agent.problems import Problem
+from agent.store import folder
+from agent.store.transaction import Hook, Job, Transaction
+
+ROWS = 1_000
+# A hook that failed, and a fault that goes on, are tried and told again after this.
+AGAIN_US = 3_600_000_000
+
+log = logging.getLogger(__name__)
+
+
+class Ticket:
+    """A submitted job's answer."""
+
+    __slots__ = ("_done", "_error")
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+
+    def wait(self, timeout_s: float) -> None:
+        """Returns after the job's commit is on the medium; raises what the job raised, Problem (STORE) for the disk, or TimeoutError."""
+        if not self._done.wait(timeout_s):
+            raise TimeoutError(f"not stored within {timeout_s} s")
+        if self._error is not None:
+            raise self._error
+
+    def _answer(self, error: BaseException | None) -> None:
+        self._error = error
+        self._done.set()
+
+
+class Entry(NamedTuple):
+    job: Job
+    ticket: Ticket
+    ends_group: bool
+
+
+class Group:
+    """One at a time; `begin`, `run` each job, `commit`, `answer`. sqlite3.Error from run and commit means that the group cannot be kept."""
+
+    def __init__(
+        self, transaction: Transaction, path: Path, hooks: Sequence[Hook], clock: Clock, unstored: dict[str, int]
+    ) -> None:
+        self._transaction = transaction
+        self._connection = transaction.connection
+        self._path = path
+        self._hooks = hooks
+        self._clock = clock
+        self._unstored = unstored
+        self._entries: list[Entry] = []
+        self._mark = transaction.mark()
+        self._changes = 0
+        # Per place: when it was last told, and how often it happened since.
+        self._told: dict[str, tuple[int, int]] = {}
+        self._hook_again_us: dict[int, int] = {}
+
+    @property
+    def full(self) -> bool:
+        return self._connection.total_changes - self._changes >= ROWS
+
+    def begin(self) -> None:
+        """sqlite3.Error: SQLITE_BUSY when another program holds the database locked beyond the time limit, else full or broken."""
+        transaction = self._transaction
+        transaction.settled.clear()
+        transaction.unstored.clear()
+        transaction.idle.clear()
+        transaction.now_us = self._clock.boot_us()
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._mark = transaction.mark()
+        self._changes = self._connection.total_changes
+
+    def join(self, entries: Sequence[Entry]) -> None:
+        """Jobs that share the group's fate without having run."""
+        self._entries.extend(entries)
+
+    def run(self, entry: Entry) -> None:
+        """One job in its savepoint; its own failure reaches its ticket only."""
+        mark = self._transaction.mark()
+        unstored = dict(self._transaction.unstored)
+        self._connection.execute("SAVEPOINT job")
+        try:
+            entry.job(self._transaction)
+            self._connection.execute("RELEASE job")
+        except Exception as error:  # whatever a job raises is its ticket's
+            if self._spoiled(error):
+                self._entries.append(entry)
+                raise
+            self._connection.execute("ROLLBACK TO job")
+            self._connection.execute("RELEASE job")
+            self._transaction.forget(mark)
+            self._transaction.unstored = unstored
+            lane = self._owe(entry)
+            if lane is not None:  # nobody waits for a lane's ticket
+                self.fault(f"lane {lane}", f"{type(error).__name__}: {error}")
+            entry.ticket._answer(error)
+            return
+        self._entries.append(entry)
+
+    def commit(self) -> None:
+        for number, hook in enumerate(self._hooks):
+            self._run_hook(number, hook)
+        self._connection.execute("COMMIT")
+
+    def _run_hook(self, number: int, hook: Hook) -> None:
+        if self._transaction.now_us < self._hook_again_us.get(number, 0):
+            return
+        place = getattr(hook, "__qualname__", type(hook).__qualname__)
+        mark = self._transaction.mark()
+        self._connection.execute("SAVEPOINT hook")
+        try:
+            hook(self._transaction)
+            self._connection.execute("RELEASE hook")
+        except Exception as error:  # a hook never takes results with it
+            if self._spoiled(error):
+                raise
+            self._connection.execute("ROLLBACK TO hook")
+            self._connection.execute("RELEASE hook")
+            self._transaction.forget(mark)
+            self._hook_again_us[number] = self._transaction.now_us + AGAIN_US
+            self.fault(place, f"{type(error).__name__}: {error}", error)
+        else:
+            if self._hook_again_us.pop(number, None) is not None:
+                self._clear(place)
+
+    def answer(self) -> None:
+        """After the commit: debts are settled, tickets answered."""
+        transaction = self._transaction
+        for lane, count in transaction.settled.items():
+            transaction.owed[lane] = transaction.owed.get(lane, 0) - count
+            if not transaction.owed[lane]:
+                del transaction.owed[lane]
+        for lane, count in transaction.unstored.items():
+            self._unstored[lane] = self._unstored.get(lane, 0) + count
+        self._clear("store")
+        for entry in self._entries:
+            entry.ticket._answer(None)
+        self._entries.clear()
+
+    def undo(self, error: sqlite3.Error) -> None:
+        """The group cannot be kept: all of it is undone and told. Raises the error when the disk will take nothing more."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            log.warning("store rollback=failed")
+        self._transaction.forget(self._mark)
+        if not folder.is_full(error, self._path.parent) and folder.is_broken(error):
+            raise error
+        told = folder.unusable(self._path, error)
+        self.fault("store", str(told))
+        self.fail([], told)
+
+    def fail(self, entries: Sequence[Entry], why: Problem) -> None:
+        """Answers these and the group's own entries with `why`; what lanes did in them is owed to their next tick."""
+        for entry in (*self._entries, *entries):
+            self._owe(entry)
+            entry.ticket._answer(why)
+        self._entries.clear()
+
+    def _owe(self, entry: Entry) -> str | None:
+        lane: str | None = getattr(entry.job, "lane", None)
+        inputs: int = getattr(entry.job, "inputs", 0)
+        if lane is not None and inputs:
+            self._transaction.owed[lane] = self._transaction.owed.get(lane, 0) + inputs
+            self._unstored[lane] = self._unstored.get(lane, 0) + inputs
+        return lane
+
+    def _spoiled(self, error: Exception) -> bool:
+        """Whether the whole group is gone, not only a savepoint: SQLite rolls back by itself when the disk fails."""
+        return not self._connection.in_transaction or (
+            isinstance(error, sqlite3.Error) and (folder.is_broken(error) or folder.is_full(error, self._path.parent))
+        )
+
+    def fault(self, place: str, what: str, error: BaseException | None = None) -> None:
+        """Shown at once, logged once, then hourly with its count."""
+        self._transaction.faults[place] = what
+        now_us = self._clock.boot_us()
+        told_us, count = self._told.get(place, (now_us - AGAIN_US, 0))
+        count += 1
+        if now_us - told_us >= AGAIN_US:
+            log.error("store fault=%r error=%r count=%d", place, what, count, exc_info=error)
+            told_us, count = now_us, 0
+        self._told[place] = (told_us, count)
+
+    def _clear(self, place: str) -> None:
+        if self._transaction.faults.pop(place, None) is not None:
+            self._told.pop(place, None)
+            log.warning("store fault=%r over=1", place)

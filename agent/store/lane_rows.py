@@ -1,0 +1,197 @@
+"""Jobs that make rows: a lane's second (results, events, then the tick that counts them) and a fix of the clock.
+
+All ids of a second come from the one counter in that order, so the results of a tick are its lane's rows between the lane's previous tick
+and it. Below `keep_free` results are not stored: an input whose results are left out counts as dropped, not as inferred, so every stored
+count stays true of the stored rows; `counts.u` says how many there were. Events and ticks are stored as long as the disk takes them.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agent.clock import Reading
+from agent.records import Detections, Inference, LaneSecond
+from agent.store.transaction import Job, Transaction
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+E4 = 10_000
+PHASES = {"start": 0, "end": 1}
+# Better sources first.
+SOURCES = ("gnss", "ptp", "ntp", "rtc", "manual", "none")
+_RESULT = "INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_TICK = "INSERT INTO tick VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+class LaneSecondJob:
+    """The job of one LaneSecond. `lane` and `inputs` let the writer count what could not be stored."""
+
+    __slots__ = ("_second", "inputs", "lane")
+
+    def __init__(self, second: LaneSecond) -> None:
+        self.lane = second.lane
+        self.inputs = second.seen
+        self._second = second
+
+    def __call__(self, transaction: Transaction) -> None:
+        second, lane = self._second, transaction.name("lane", self._second.lane)
+        left_out: tuple[Inference, ...] = ()
+        stored = second.inferences
+        if transaction.low_space:
+            left_out = tuple(one for one in stored if one.detections is not None and len(one.detections))
+            stored = ()
+        rows = [
+            row
+            for one in stored
+            if one.detections is not None
+            for row in _results(transaction, lane, one, one.detections)
+        ]
+        if rows:
+            transaction.connection.executemany(
+                _RESULT, [(number, *row) for number, row in zip(transaction.next_ids(len(rows)), rows, strict=True)]
+            )
+        for event in second.events:
+            transaction.connection.execute(
+                _EVENT,
+                (
+                    transaction.next_id(), transaction.boot, event.at_us, lane, transaction.name("rule", event.rule),
+                    PHASES[event.phase], msgspec.json.encode(event).decode(),
+                ),
+            )  # fmt: skip
+        if not (rows or second.events or left_out) and self._merged(transaction, lane):
+            return
+        self._tick(transaction, lane, left_out)
+
+    def _tick(self, transaction: Transaction, lane: int, left_out: Sequence[Inference]) -> None:
+        second = self._second
+        owed = transaction.settle(second.lane)
+        # One input that two models looked at is one input.
+        unstored = min(second.inferred, len({one.at_us for one in left_out}))
+        if unstored:
+            transaction.unstored[second.lane] = transaction.unstored.get(second.lane, 0) + unstored
+        number = transaction.next_id()
+        transaction.connection.execute(
+            _TICK,
+            (
+                number, transaction.boot, second.tick.at_us, lane, second.tick.alive_us, second.seen + owed, second.gated,
+                second.inferred - unstored, second.failed, second.tick.dropped + owed + unstored,
+                _counts(second, left_out, owed + unstored), _measured(second.latencies),
+            ),
+        )  # fmt: skip
+        if _idle(second) and not owed:
+            transaction.idle[lane] = (number, second.tick.at_us, second.tick.alive_us)
+        else:
+            transaction.idle.pop(lane, None)
+
+    def _merged(self, transaction: Transaction, lane: int) -> bool:
+        """Adds an idle second to the lane's previous tick, when that is idle, of this group, and in the same windows."""
+        before = transaction.idle.get(lane)
+        second = self._second
+        if before is None or not _idle(second) or transaction.owed.get(second.lane):
+            return False
+        offset_us = transaction.utc_offset_us
+        if offset_us is None:  # window ends are not known yet
+            return False
+        number, at_us, alive_us = before
+        for grain in transaction.grains.get(second.lane, ()):
+            size_us = grain * 1_000_000
+            if (at_us - 1 + offset_us) // size_us != (second.tick.at_us - 1 + offset_us) // size_us:
+                return False
+        alive_us += second.tick.alive_us
+        transaction.connection.execute(
+            "UPDATE tick SET at_us = ?, alive_us = ? WHERE id = ?", (second.tick.at_us, alive_us, number)
+        )
+        transaction.idle[lane] = (number, second.tick.at_us, alive_us)
+        return True
+
+
+def lane_second_job(second: LaneSecond) -> Job:
+    """Stores all that a lane did since its previous tick, whole or not at all."""
+    return LaneSecondJob(second)
+
+
+def clock_job(reading: Reading) -> Job:
+    """Enters what is known about UTC, when it says something new: the offset differs by more than both errors, or the source is better."""
+
+    def job(transaction: Transaction) -> None:
+        if not reading.known:
+            return
+        row = transaction.connection.execute(
+            "SELECT from_us, utc_offset_us, source, error_ms FROM clock WHERE boot = ? ORDER BY from_us DESC LIMIT 1",
+            (transaction.boot,),
+        ).fetchone()
+        from_us = reading.at_us
+        if row is not None:
+            before_us, offset_us, source, error_ms = row
+            moved = abs(reading.utc_offset_us - offset_us) > (reading.error_ms + error_ms) * 1000
+            if not moved and SOURCES.index(reading.source) >= SOURCES.index(source):
+                return
+            from_us = max(from_us, before_us + 1)
+            transaction.idle.clear()  # window ends moved
+        transaction.connection.execute(
+            "INSERT INTO clock (boot, from_us, utc_offset_us, source, error_ms) VALUES (?, ?, ?, ?, ?)",
+            (transaction.boot, from_us, reading.utc_offset_us, reading.source, reading.error_ms),
+        )
+
+    return job
+
+
+def _results(transaction: Transaction, lane: int, inference: Inference, found: Detections) -> list[tuple[Any, ...]]:
+    """Rows less their id: boot, at_us, lane, model, label, score_e4, x0, y0, x1, y1 (e4), track, value, extra."""
+    if not len(found):
+        return []
+    boot, at_us, model = transaction.boot, inference.at_us, transaction.name("model", inference.model)
+    scores = found.scores.tolist()
+    boxes = None if found.boxes is None else found.boxes.tolist()
+    values = None if found.values is None else found.values.tolist()
+    keypoints = None if found.keypoints is None else _keypoints(found.keypoints)
+    rows: list[tuple[Any, ...]] = []
+    for place, label in enumerate(found.labels):
+        x0, y0, x1, y1 = (None, None, None, None) if boxes is None else [_e4(part) for part in boxes[place]]
+        rows.append((
+            boot, at_us, lane, model, transaction.name("label", label), _e4(scores[place]), x0, y0, x1, y1, None,
+            None if values is None else values[place], None if keypoints is None else keypoints[place],
+        ))  # fmt: skip
+    return rows
+
+
+def _e4(number: float) -> int | None:
+    """Ten-thousandths; what is no number is NULL."""
+    return round(number * E4) if math.isfinite(number) else None
+
+
+def _keypoints(keypoints: "NDArray[np.float32]") -> list[bytes]:
+    """(n, k, 3) x, y, score to n blobs of (k, 3) little-endian int16 in ten-thousandths."""
+    import numpy as np
+
+    scaled = np.nan_to_num(keypoints * E4).round().clip(-32768, 32767).astype("<i2")
+    return [one.tobytes() for one in scaled]
+
+
+def _idle(second: LaneSecond) -> bool:
+    return not (
+        second.seen or second.failed or second.tick.dropped or second.events or second.inferences or second.measured
+    )
+
+
+def _counts(second: LaneSecond, left_out: Sequence[Inference], unstored: int) -> str | None:
+    """{"m":{model:[inferred,failed]},"s":{reading:[n,sum,sum of squares,min,max]},"u":inputs unstored}, NULL when there is nothing."""
+    models = {model: list(pair) for model, pair in second.models.items()}
+    for one in left_out:
+        if one.model in models:
+            models[one.model][0] -= 1
+    counts: dict[str, Any] = {"m": {model: pair for model, pair in models.items() if any(pair)}, "s": second.measured}
+    if unstored:
+        counts["u"] = unstored
+    return msgspec.json.encode(counts).decode() if any(counts.values()) else None
+
+
+def _measured(latencies: Mapping[str, Mapping[int, int]]) -> str | None:
+    """{model:[[bin,count],…]} of milliseconds, NULL when nothing was measured."""
+    filled = {model: sorted(bins.items()) for model, bins in latencies.items() if bins}
+    return msgspec.json.encode(filled).decode() if filled else None
