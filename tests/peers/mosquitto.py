@@ -110,8 +110,9 @@ def mosquitto(
     users: Mapping[str, str] | None = None,
     tls: tuple[Path, Path, Path] | None = None,
     options: Sequence[str] = (),
+    listener_options: Sequence[str] = (),
 ) -> Iterator[Broker]:
-    """folder: an existing folder, usually tmp_path. users: name → password; without it anybody may come. options: lines of mosquitto.conf."""
+    """folder: an existing folder, usually tmp_path. users: name → password; without it anybody may come. options, listener_options: lines of mosquitto.conf."""
     if program() is None:
         pytest.skip("mosquitto is not installed (apt-get install --no-install-recommends mosquitto)")
     home = folder / "mosquitto"
@@ -131,7 +132,7 @@ def mosquitto(
     if tls is not None:
         ca_file, cert_file, key_file = tls
         listener = [f"cafile {ca_file}", f"certfile {cert_file}", f"keyfile {key_file}"]
-    broker = Broker(home, lines, listener, secure=tls is not None)
+    broker = Broker(home, lines, [*listener, *listener_options], secure=tls is not None)
     broker.start()
     try:
         yield broker

@@ -1,0 +1,308 @@
+"""One MQTT 5 session on paho 2: a fresh client for each connection, driven by `poll` on the caller's thread.
+
+paho is given no backlog and no thread of its own. After a reconnect it would send its whole queue at once, beyond any window; and it applies
+none of the limits that a CONNACK carries (receive maximum, maximum packet size, topic aliases), so they are applied here. It notices a dead
+link only after twice the keepalive, and not while PUBLISH packets still go out; here the link counts as dead when nothing came in for 1.5
+times the keepalive (paho's own pings make a live one answer in time).
+"""
+
+import select
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.clock import Clock
+from agent.problems import Problem
+from agent.sync import refusals, tls
+from agent.sync import settings as sync_settings
+from agent.sync.address import Address, read_address
+from agent.sync.link import Interrupted, Link, open_link
+from agent.sync.session import Acknowledgement, Limits, Message, Will
+from agent.sync.wake import Wake
+
+SESSION_EXPIRY_S = 86_400
+# What may come in at once: commands are small and rare.
+_OWN_RECEIVE_MAXIMUM = 20
+_OWN_PACKET_BYTES = 262_144
+# Fixed header 5, lengths and packet id 6, expiry and alias 8, property length 4, and some to spare.
+_HEADER_BYTES = 32
+
+
+class _Client(paho.Client):
+    """paho with our socket. `_create_socket` is not public; tests/sync/test_connection.py would fail first if paho renamed it."""
+
+    link: Link
+
+    def _create_socket(self) -> Any:
+        return self.link
+
+
+class Connection:
+    """An accepted connection. Only the thread that opened it calls it; `acknowledged` and `received` are filled by `poll`."""
+
+    def __init__(self, client: _Client, address: Address, clock: Clock, wake: Wake, where: str) -> None:
+        self._client = client
+        self._address = address
+        self._clock = clock
+        self._wake = wake
+        self._where = where
+        self._accepted = False
+        self._lost: Problem | None = None
+        self._refused: Problem | None = None
+        self._received_bytes = 0
+        self._received_us = clock.boot_us()
+        self._aliases: dict[str, int] = {}
+        self.acknowledged: deque[Acknowledgement] = deque()
+        self.received: deque[Message] = deque()
+        self.session_present = False
+        self.outstanding = 0  # PUBLISH packets without PUBACK
+        self.limits = Limits(
+            messages=65_535, packet_bytes=None, topic_aliases=0, keepalive_s=client.keepalive, session_expiry_s=0
+        )
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+
+    @property
+    def sent_bytes(self) -> int:
+        return self._client.link.sent_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        return self._client.link.received_bytes
+
+    def room(self) -> int:
+        """How many more messages the broker takes now."""
+        return self.limits.messages - self.outstanding
+
+    def fits(self, topic: str, payload_bytes: int) -> bool:
+        """Does a message with such a payload keep to the broker's maximum packet size?"""
+        most = self.limits.packet_bytes
+        return most is None or len(topic.encode()) + payload_bytes + _HEADER_BYTES <= most
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        correlation: bytes | None = None,
+        alias: bool = False,
+    ) -> int:
+        """Hands one QoS 1 message to the socket; returns the id that its PUBACK will carry. The caller asks `room` and `fits` first.
+
+        alias: a topic that comes often; it goes as a number after its first time, as far as the broker keeps numbers.
+        Problem: the link is lost.
+        """
+        self._raise_if_lost()
+        properties: Properties | None = None
+        number = self._aliases.get(topic, 0)
+        known = number > 0
+        if alias and not known and len(self._aliases) < self.limits.topic_aliases:
+            number = self._aliases[topic] = len(self._aliases) + 1
+        if expiry_s is not None or correlation is not None or number:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if expiry_s is not None:
+                properties.MessageExpiryInterval = expiry_s
+            if correlation is not None:
+                properties.CorrelationData = correlation
+            if number:
+                properties.TopicAlias = number
+        info = self._client.publish("" if known else topic, payload, qos=1, retain=retain, properties=properties)
+        self._raise_if_lost()
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise self._ended("it could not be written to")
+        self.outstanding += 1
+        return info.mid
+
+    def subscribe(self, topics: list[str]) -> None:
+        """QoS 1, No Local: what this device itself publishes does not come back."""
+        options = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
+        self._client.subscribe([(topic, options) for topic in topics])
+        self._raise_if_lost()
+
+    def poll(self, timeout_s: float) -> None:
+        """Waits until something came in, the wake-up is set or the time is over; reads, writes, pings. Problem: the link is lost."""
+        self._raise_if_lost()
+        link = self._client.link
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        poll.register(link, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+        ready = dict(poll.poll(0 if link.pending() else max(0.0, timeout_s) * 1000))
+        if self._wake.fileno() in ready:
+            self._wake.clear()
+        events = ready.get(link.fileno(), 0)
+        if events & ~select.POLLOUT or link.pending():
+            self._client.loop_read()
+        if self._client.socket() is not None and self._client.want_write():
+            self._client.loop_write()
+        if self._client.socket() is not None:
+            self._client.loop_misc()
+        self._raise_if_lost()
+        self._check_silence()
+
+    def disconnect(self) -> None:
+        """DISCONNECT in good order: the broker drops the will. The socket is closed when the `with` ends."""
+        self._client.disconnect()
+
+    def _check_silence(self) -> None:
+        now_us = self._clock.boot_us()
+        if self.received_bytes != self._received_bytes:
+            self._received_bytes, self._received_us = self.received_bytes, now_us
+        silent_s = (now_us - self._received_us) / 1e6
+        if self._accepted and silent_s > 1.5 * self.limits.keepalive_s > 0:
+            self._lost = Problem(
+                where=f"{self._where}.url",
+                what=f"nothing came from {self._address} for {silent_s:.0f} s: the link is dead, though nobody closed it",
+                remedy="It is connected again; if this repeats, look at the modem, or at a firewall that forgets idle links.",
+            )
+            self._raise_if_lost()
+
+    def _raise_if_lost(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+        if self._lost is not None:
+            raise self._lost
+
+    def _ended(self, how: str) -> Problem:
+        error = self._client.link.error
+        if isinstance(error, ssl.SSLError):
+            return tls.explain(error, self._address, self._where)
+        detail = f" ({error.strerror or error})" if error is not None else ""
+        if not self._accepted:
+            return Problem(
+                where=f"{self._where}.url",
+                what=f"{self._address} ended the connection before it answered{detail}",
+                remedy="Check that an MQTT 5 broker listens there, and that a TLS port is reached by mqtts://.",
+            )
+        return Problem(
+            where=f"{self._where}.url",
+            what=f"the connection to {self._address} ended: {how}{detail}",
+            remedy="It is connected again.",
+        )
+
+    def _on_connect(
+        self,
+        _client: paho.Client,
+        _data: Any,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._refused = refusals.connack(reason.value, reason_text(properties), self._address, self._where)
+            return
+        self._accepted = True
+        self.session_present = flags.session_present
+        self.limits = Limits(
+            messages=getattr(properties, "ReceiveMaximum", 65_535),
+            packet_bytes=getattr(properties, "MaximumPacketSize", None),
+            topic_aliases=getattr(properties, "TopicAliasMaximum", 0),
+            keepalive_s=self._client.keepalive,
+            session_expiry_s=getattr(properties, "SessionExpiryInterval", SESSION_EXPIRY_S),
+        )
+
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _data: Any,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if self._lost is not None:
+            return
+        if flags.is_disconnect_packet_from_server:
+            self._lost = refusals.disconnect(reason.value, reason_text(properties), self._address, self._where)
+        else:
+            self._lost = self._ended("the other side closed it" if self._client.link.error is None else "it broke")
+
+    def _on_publish(
+        self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties
+    ) -> None:
+        self.outstanding -= 1
+        self.acknowledged.append(Acknowledgement(mid=mid, code=reason.value))
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        properties = message.properties
+        self.received.append(
+            Message(
+                topic=message.topic,
+                payload=bytes(message.payload),
+                retained=message.retain,
+                expiry_s=getattr(properties, "MessageExpiryInterval", None),
+                response_topic=getattr(properties, "ResponseTopic", None),
+                correlation=getattr(properties, "CorrelationData", None),
+            )
+        )
+
+
+def reason_text(properties: Properties | None) -> str:
+    """The broker's own words, if it sent any."""
+    text = str(getattr(properties, "ReasonString", ""))
+    return "".join(character for character in text[:120] if character.isprintable())
+
+
+@contextmanager
+def open_connection(
+    settings: sync_settings.Config,
+    *,
+    client_id: str,
+    will: Will,
+    clock: Clock,
+    wake: Wake,
+    closing: Callable[[], bool] = lambda: False,
+    timeout_s: float = 2.0,
+    where: str = "mqtt",
+) -> Iterator[Connection]:
+    """Connects and waits for CONNACK. timeout_s: for each of name look-up, TCP, TLS, CONNACK; `wake` with `closing` ends the wait at once.
+
+    Problem: why there is no connection, with the remedy; Interrupted: closing. Leaving the `with` closes the socket; without `disconnect`
+    before, the broker then publishes the will.
+    """
+    address = read_address(settings, where)
+    context = tls.open_context(settings, where) if address.tls else None
+    client = _Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, reconnect_on_failure=False)
+    client.max_inflight_messages_set(0)  # nothing is queued inside paho: `room` holds the broker's limit
+    client.will_set(will.topic, will.payload, qos=1, retain=True)
+    if settings.user is not None:
+        client.username_pw_set(settings.user, settings.password.reveal() if settings.password is not None else None)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.ReceiveMaximum = _OWN_RECEIVE_MAXIMUM
+    properties.MaximumPacketSize = _OWN_PACKET_BYTES
+    link = open_link(
+        address, context, clock=clock, wake=wake, closing=closing, timeout_s=timeout_s, where=where
+    )  # fmt: skip
+    client.link = link
+    try:
+        connection = Connection(client, address, clock, wake, where)
+        client.connect(
+            address.host, address.port, keepalive=settings.keepalive_s, clean_start=False, properties=properties
+        )
+        end_us = clock.boot_us() + round(timeout_s * 1e6)
+        while not connection._accepted:
+            if closing():
+                raise Interrupted
+            left_s = (end_us - clock.boot_us()) / 1e6
+            if left_s <= 0:
+                raise Problem(
+                    where=f"{where}.url",
+                    what=f"{address} accepted the connection but sent no CONNACK in {timeout_s:g} s",
+                    remedy="Check that an MQTT 5 broker listens there and is not overloaded; it is tried again.",
+                )
+            connection.poll(left_s)
+        yield connection
+    finally:
+        link.close()

@@ -1,0 +1,68 @@
+"""What a broker's reason codes mean to the person in front of the device (MQTT 5, 2.4 and 4.13)."""
+
+from agent.problems import Problem
+from agent.sync.address import Address
+
+TAKEN_OVER = 0x8E
+NO_SUBSCRIBER = 0x10
+FAILURE = 0x80
+
+_CONNACK: dict[int, tuple[str, str, str]] = {
+    # code: (key, what {0} does, remedy)
+    0x84: ("url", "{0} does not speak MQTT 5", "Use a broker that does, such as Mosquitto 1.6 or newer."),
+    0x85: (
+        "url",
+        "{0} refuses this device's client id",
+        "Allow the client id `site.device` at the broker, or rename the device.",
+    ),
+    0x86: ("password_file", "{0} refuses user or password", "Correct `user` and `password_file`."),
+    0x87: (
+        "user",
+        "{0} does not authorise this device",
+        "Correct `user` and `password_file`, or the broker's access rules.",
+    ),
+    0x88: ("url", "{0} is not available", "It is tried again."),
+    0x89: ("url", "{0} is too busy", "It is tried again, less often."),
+    0x8A: ("url", "{0} has banned this device", "Lift the ban at the broker."),
+    0x8C: ("user", "{0} wants another way to authenticate", "Allow user and password, or certificates, at the broker."),
+    0x97: ("url", "{0} says that this device's quota is used up", "Raise the quota at the broker."),
+    0x9C: ("url", "{0} says: use another server", "Set `url` to the other server."),
+    0x9D: ("url", "{0} says: the server has moved", "Set `url` to the new server."),
+    0x9F: ("url", "{0} says that this device connects too often", "It is tried again, less often."),
+}
+_DISCONNECT: dict[int, tuple[str, str]] = {
+    0x8B: ("{0} is shutting down", "It is connected again."),
+    0x8D: ("{0} heard nothing in time (keepalive)", "It is connected again; look at the network."),
+    TAKEN_OVER: (
+        "another client connected to {0} with this device's client id and took the session over",
+        "Give each device its own name: two share one, or this card was copied.",
+    ),
+    0x93: ("{0} says that its receive maximum was exceeded", "Set `window` lower."),
+    0x95: ("{0} refuses a packet as too large", "Raise the broker's maximum packet size."),
+    0x97: ("{0} says that this device's quota is used up", "Raise the quota at the broker."),
+}
+
+
+def connack(code: int, text: str, address: Address, where: str) -> Problem:
+    """A connection that was refused. text: the broker's own words."""
+    key, what, remedy = _CONNACK.get(code, ("url", "{0} refuses the connection", "Look into the broker's log."))
+    return Problem(where=f"{where}.{key}", what=_said(what.format(address), code, text), remedy=remedy)
+
+
+def disconnect(code: int, text: str, address: Address, where: str) -> Problem:
+    """A connection that the broker ended with a reason."""
+    what, remedy = _DISCONNECT.get(code, ("{0} ended the connection", "Look into the broker's log."))
+    return Problem(where=f"{where}.url", what=_said(what.format(address), code, text), remedy=remedy)
+
+
+def taken_over_silently(address: Address, where: str, times: int) -> Problem:
+    """Mosquitto 2.0 ends the older of two sessions with one client id without a word: all that shows is that each new one dies at once."""
+    return Problem(
+        where=f"{where}.url",
+        what=f"{address} ended {times} connections within seconds of accepting them: perhaps another client uses this device's client id",
+        remedy="Give each device its own name; otherwise look into the broker's log.",
+    )
+
+
+def _said(what: str, code: int, text: str) -> str:
+    return f"{what} (0x{code:02X}{', ' + text if text else ''})"
