@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from agent.config import kinds
 from agent.config.file import File, Kind, Lane
-from agent.config.redact import redacted
+from agent.config.redact import without_password
 from agent.config.walk import Key, Walk, did_you_mean, shown
 from agent.events import rules
 from agent.inference import model
@@ -119,7 +119,7 @@ def _mqtt(settings: sync_settings.Config, key: Key, walk: Walk) -> None:
 
 def _broker(settings: sync_settings.Config, key: Key, walk: Walk) -> None:
     url = broker_address(settings.url)
-    if redacted(settings.url) != settings.url or (url is not None and url.username is not None):
+    if without_password(settings.url) != settings.url or (url is not None and url.username is not None):
         walk.note(
             key,
             "holds a user or a password",

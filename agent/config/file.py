@@ -16,6 +16,8 @@ from agent.values import NAME_PATTERN, RelativePath
 from agent.windows import cut
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+# What an editor may accept: a name, or a text in which something is filled in.
+_FILLED_IN_PATTERN = NAME_PATTERN[:-1] + r"$|@(serial|machine-id|hostname)|\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 GRAIN_PATTERN = r"^(m1|h1|d1|s[1-9][0-9]{0,4})$"
 Grain = Annotated[str, Meta(pattern=GRAIN_PATTERN)]
 
@@ -31,9 +33,19 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Who this device is and where it keeps its data."""
 
     site: Annotated[
-        Name, Meta(description="Where it stands. `@serial`, `@machine-id`, `@hostname`, `${VARIABLE}` are filled in.")
+        Name,
+        Meta(
+            description="Where it stands. `@serial`, `@machine-id`, `@hostname`, `${VARIABLE}` are filled in.",
+            extra_json_schema={"pattern": _FILLED_IN_PATTERN},
+        ),
     ]
-    name: Annotated[Name, Meta(description="Its name at the site; filled in likewise: one config serves a fleet.")]
+    name: Annotated[
+        Name,
+        Meta(
+            description="Its name at the site; filled in likewise: one config serves a fleet.",
+            extra_json_schema={"pattern": _FILLED_IN_PATTERN},
+        ),
+    ]
     data: Annotated[RelativePath, Meta(description="Folder of the store, the cache and what else it writes.")]
     runtime: Annotated[
         Literal["auto", "litert", "tflite-runtime"],

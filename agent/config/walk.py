@@ -15,7 +15,7 @@ from msgspec import UNSET, inspect
 
 from agent.config import kinds
 from agent.config.file import Kind
-from agent.config.redact import redacted
+from agent.config.redact import redacted, without_password
 from agent.config.secret import SecretError, read_secret
 from agent.values import NAME_PATTERN, RelativePath, Secret, convert
 
@@ -135,7 +135,7 @@ class Walk:
         """A URL as it is, without a password; a path from the folder of the file that names it."""
         if "://" not in url:
             return str(absolute(url, self._folder(key)))
-        if redacted(url) != url:
+        if without_password(url) != url:
             return self.note(
                 key,
                 "holds a password",

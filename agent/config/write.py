@@ -35,4 +35,5 @@ def _table(path: tuple[str, ...], table: Mapping[str, Any]) -> list[str]:
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_value(item) for item in value)}]"
-    return msgspec.json.encode(value).decode()  # JSON's texts, numbers and truths are TOML's
+    # JSON's texts, numbers and truths are TOML's, but for DEL, which TOML wants escaped.
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
