@@ -74,6 +74,18 @@ class Tick(Record, frozen=True, kw_only=True):
     dropped: int
 
 
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the frame lies in a model's input, as shares of the input: x, y, width, height.
+
+    letterbox: the inner box; crop: the frame is larger than the input (x, y below 0, width or height above 1).
+    """
+
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 1.0
+    height: float = 1.0
+
+
 class Detections(msgspec.Struct, frozen=True, kw_only=True):
     """What one model found on one input; n may be 0. boxes: (n, 4) float32 x0, y0, x1, y1 in 0..1, clipped to the frame, or None.
 

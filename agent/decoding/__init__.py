@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from agent.records import Detections
+from agent.records import Detections, Placement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,15 +38,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     iou: float | None = None
     top: int | None = None
     metadata: dict[str, tuple[float, ...]] = {}
-
-
-class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the frame lies in the model's input, as shares of the input: x, y, width, height (letterbox: the inner box)."""
-
-    x: float = 0.0
-    y: float = 0.0
-    width: float = 1.0
-    height: float = 1.0
 
 
 class Decoder(Protocol):
