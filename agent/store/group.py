@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.clock import Clock
+from agent.log import HOUR_US, Repeated, fact
 from agent.problems import Problem
 from agent.store import folder
 from agent.store.transaction import Hook, Job, Transaction
 
 ROWS = 1_000
-# A hook that failed, and a fault that goes on, are tried and told again after this.
-AGAIN_US = 3_600_000_000
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +60,7 @@ class Group:
         self._entries: list[Entry] = []
         self._mark = transaction.mark()
         self._changes = 0
-        # Per place: when it was last told, and how often it happened since.
-        self._told: dict[str, tuple[int, int]] = {}
+        self._told = Repeated(log)
         self._hook_again_us: dict[int, int] = {}
 
     @property
@@ -127,7 +125,7 @@ class Group:
             self._connection.execute("ROLLBACK TO hook")
             self._connection.execute("RELEASE hook")
             self._transaction.forget(mark)
-            self._hook_again_us[number] = self._transaction.now_us + AGAIN_US
+            self._hook_again_us[number] = self._transaction.now_us + HOUR_US
             self.fault(place, f"{type(error).__name__}: {error}", error)
         else:
             if self._hook_again_us.pop(number, None) is not None:
@@ -183,17 +181,11 @@ class Group:
         )
 
     def fault(self, place: str, what: str, error: BaseException | None = None) -> None:
-        """Shown at once, logged once, then hourly with its count."""
+        """Shown by `status` at once, logged once, then hourly with its count."""
         self._transaction.faults[place] = what
-        now_us = self._clock.boot_us()
-        told_us, count = self._told.get(place, (now_us - AGAIN_US, 0))
-        count += 1
-        if now_us - told_us >= AGAIN_US:
-            log.error("store fault=%r error=%r count=%d", place, what, count, exc_info=error)
-            told_us, count = now_us, 0
-        self._told[place] = (told_us, count)
+        self._told.fault(place, fact("store fault", place=place, error=what), self._clock.boot_us())
+        log.debug(fact("store fault", place=place), exc_info=error)
 
     def _clear(self, place: str) -> None:
         if self._transaction.faults.pop(place, None) is not None:
-            self._told.pop(place, None)
-            log.warning("store fault=%r over=1", place)
+            self._told.gone(place, fact("store fault is over", place=place))

@@ -1,0 +1,205 @@
+"""What runs on the store thread: it collects jobs into groups, commits them, tells what is on the medium, and ends when the disk is broken."""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from agent.clock import Clock
+from agent.log import fact
+from agent.mailbox import Bounded, Closed
+from agent.problems import Problem
+from agent.store import anchor, folder
+from agent.store.group import Entry, Group
+from agent.store.settings import Config
+from agent.store.transaction import Hook, Transaction
+
+# Another program may hold the database locked for this many times the connection's time limit before a group is given up.
+_BUSY_TRIES = 12
+_DRAIN = 64
+
+log = logging.getLogger(__name__)
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is on the medium after a commit. streams: the last number given in the running epoch, by stream."""
+
+    last_id: int
+    last_tick: int
+    epoch: str
+    streams: dict[str, int]
+
+
+class Progress:
+    """What other threads see of the store thread: how many commits, why it ended, and what is wrong meanwhile."""
+
+    def __init__(self) -> None:
+        self.faults: dict[str, str] = {}
+        self.unstored: dict[str, int] = {}
+        self.free = 0
+        self.low_space = False
+        self.dead: Problem | None = None
+        self._changed = threading.Condition()
+        self._commits = 0
+
+    def add_commit(self) -> None:
+        with self._changed:
+            self._commits += 1
+            self._changed.notify_all()
+
+    def end(self, why: Problem) -> None:
+        with self._changed:
+            self.dead = why
+            self._changed.notify_all()
+
+    def wait(self, timeout_s: float, after: int) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: self._commits > after or self.dead is not None, timeout_s)
+            return self._commits
+
+
+class StoreThread:
+    """`run` is what the store thread does. It alone touches the writing connection once it has begun."""
+
+    def __init__(self, path: Path, queue: Bounded[Entry], progress: Progress, transaction: Transaction, clock: Clock, settings: Config,
+                 hooks: Sequence[Hook], report: Callable[[Committed], None] | None, free_bytes: Callable[[Path], int],
+                 session: int | None) -> None:  # fmt: skip
+        """session: the running epoch's last one, None where no anchor is kept."""
+        self._path = path
+        self._queue = queue
+        self._progress = progress
+        self._transaction = transaction
+        self._clock = clock
+        self._settings = settings
+        self._report = report
+        self._free_bytes = free_bytes
+        self._session = session
+        self._group = Group(transaction, path, hooks, clock, progress.unstored)
+
+    def run(self) -> None:
+        try:
+            self._space()
+            self._commit_group([])  # hooks find what the last run left
+            while True:
+                try:
+                    entries = self._queue.take_all(0.0 if self._transaction.again else 1.0, 1)
+                except Closed:
+                    break
+                if entries or self._transaction.again:
+                    self._space()
+                    self._commit_group(entries)
+            # A reader of another program must not hold up the end; its log is then left for the next start.
+            self._transaction.connection.execute("PRAGMA busy_timeout = 200")
+            self._transaction.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except BaseException as error:  # noqa: BLE001  # it must reach everyone who waits
+            self._die(error)
+
+    def _space(self) -> None:
+        progress, free = self._progress, self._free_bytes(self._path.parent)
+        low = free < self._settings.keep_free
+        if low != progress.low_space:
+            log.warning(
+                fact(
+                    "store space is low" if low else "store has space again",
+                    free=free,
+                    keep_free=self._settings.keep_free,
+                )
+            )
+        progress.free, progress.low_space, self._transaction.low_space = free, low, low
+
+    def _commit_group(self, entries: list[Entry]) -> None:
+        """Runs the jobs of one group as they come, then the hooks, and commits."""
+        group = self._group
+        again, self._transaction.again = self._transaction.again, False
+        if not self._begin(entries):
+            return
+        limit_us = self._clock.boot_us() + round(self._settings.max_loss_s * 1e6)
+        ends = again or not entries
+        try:
+            while entries:
+                for entry in entries:
+                    group.run(entry)
+                    ends = ends or entry.ends_group
+                if group.full:
+                    break
+                left_s = (limit_us - self._clock.boot_us()) / 1e6
+                # What is already waiting still joins a group that ends: one fsync for all of them.
+                try:
+                    entries = self._queue.take_all(0.0 if ends else max(0.0, left_s), 1)
+                except Closed:
+                    break
+            group.commit()
+        except sqlite3.Error as error:
+            group.undo(error)  # raises when this disk will take nothing more
+            return
+        group.answer()
+        self._tell()
+
+    def _begin(self, entries: list[Entry]) -> bool:
+        """False when the group's jobs had to be given up."""
+        group = self._group
+        for _ in range(_BUSY_TRIES):
+            try:
+                group.begin()
+                return True
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    group.join(entries)
+                    group.undo(error)
+                    return False
+                group.fault("store", str(folder.unusable(self._path, error)))
+        group.fail(entries, folder.problem(self._path, "another program holds the database locked", "End that program"))
+        return False
+
+    def _tell(self) -> None:
+        transaction = self._transaction
+        if transaction.session is not None:
+            if self._session is not None:
+                self._session = transaction.session
+            transaction.session = None
+            self.write_anchor()
+        if self._report is not None:
+            last_tick = transaction.connection.execute("SELECT max(id) FROM tick").fetchone()[0] or 0
+            streams = transaction.connection.execute(
+                "SELECT text, last_seq FROM stream JOIN name ON name.id = stream WHERE epoch = ?", (transaction.epoch,)
+            )
+            committed = Committed(
+                last_id=transaction.last_id, last_tick=last_tick, epoch=transaction.epoch_text, streams=dict(streams)
+            )
+            try:
+                self._report(committed)
+            except Exception as error:  # noqa: BLE001  # what listens must not stop what stores
+                self._group.fault("report", f"{type(error).__name__}: {error}")
+        self._progress.add_commit()
+
+    def write_anchor(self) -> None:
+        if self._session is None:
+            return
+        transaction = self._transaction
+        try:
+            anchor.write(
+                self._path.parent,
+                anchor.Anchor(boot=transaction.boot, session=self._session, epoch=transaction.epoch_text),
+            )
+        except OSError as error:  # only a reason is lost
+            log.warning(fact("store anchor not written", error=error.strerror))
+
+    def _die(self, error: BaseException) -> None:
+        if isinstance(error, sqlite3.Error):
+            dead = folder.unusable(self._path, error)
+        else:
+            dead = folder.problem(
+                self._path, f"the store thread failed ({type(error).__name__}: {error})", "Start the agent again"
+            )
+        log.error(fact("store ended", error=dead), exc_info=error)
+        self._progress.faults["store"] = str(dead)
+        self._progress.end(dead)
+        self._queue.close(dead)
+        self._group.fail([], dead)
+        with suppress(Closed):
+            while left := self._queue.take_all(0.0, _DRAIN):
+                self._group.fail(left, dead)
