@@ -59,7 +59,7 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
     tq: Quality
     lanes: dict[Name, Lane]
     streams: dict[Stream, StreamInfo]
-    cmds: dict[str, int] = {"resend": 1}
+    cmds: dict[str, int]
 
 
 def digest(birth: Birth) -> str:

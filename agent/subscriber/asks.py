@@ -1,0 +1,96 @@
+"""Which numbers to ask a device for again, and when: at most 200 on their way a device, each at most 5 times, with growing pauses."""
+
+import sqlite3
+from collections.abc import Callable
+
+from agent.messages.commands import ResendArguments, ResendRequest
+from agent.subscriber import ranges
+from agent.subscriber.streams import GIVEN_UP, MOST_ASKS
+from agent.subscriber.verdict import DeviceVerdict, verdicts
+
+MOST_NUMBERS = 200
+MOST_BYTES = 1_000_000
+LONGEST_PAUSE_S = 3_600.0
+_ASKABLE = (None, "online", "held")  # a device that is not there would only use up the tries
+
+
+def due(
+    connection: sqlite3.Connection, now_s: float, *, age_s: float, caller: str, new_id: Callable[[], str]
+) -> list[tuple[str, ResendRequest]]:
+    """(device, request) pairs to publish now; that they were asked is written down in this call's transaction.
+
+    age_s: how long a number must have been missing (2 × the device's keepalive: it may still be on its way). Call it after a ledger came,
+    and about once a second while anything is missing.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        requests: list[tuple[str, ResendRequest]] = []
+        for verdict in verdicts(connection, now_s):
+            if verdict.state != "moved" and verdict.status in _ASKABLE:
+                _note_missing(connection, verdict, now_s, age_s)
+                requests += _requests(connection, verdict.device, now_s, age_s, caller, new_id)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return requests
+
+
+def _note_missing(connection: sqlite3.Connection, verdict: DeviceVerdict, now_s: float, age_s: float) -> None:
+    """Table `ask` follows what is missing: resolved numbers leave it, new ones enter while there is room."""
+    connection.execute(
+        "UPDATE ask SET tries = ? WHERE device = ? AND tries = ? AND next_s <= ?",
+        (GIVEN_UP, verdict.device, MOST_ASKS, now_s),
+    )
+    missing = {(one.epoch, one.stream): one.missing for one in verdict.streams if one.missing}
+    vain = {(one.epoch, one.stream): one.unreachable for one in verdict.streams if one.unreachable}
+    open_numbers = 0
+    known: set[tuple[str, str, int]] = set()
+    for epoch, stream, seq, tries in connection.execute(
+        "SELECT epoch, stream, seq, tries FROM ask WHERE device = ?", (verdict.device,)
+    ).fetchall():
+        wanted = [*missing.get((epoch, stream), []), *vain.get((epoch, stream), [])]
+        if any(first <= seq <= last for first, last in wanted):
+            known.add((epoch, stream, seq))
+            open_numbers += tries < GIVEN_UP
+        else:
+            connection.execute("DELETE FROM ask WHERE epoch = ? AND stream = ? AND seq = ?", (epoch, stream, seq))
+    for (epoch, stream), some in missing.items():
+        for seq in ranges.numbers(some):
+            if open_numbers >= MOST_NUMBERS:
+                return
+            if (epoch, stream, seq) not in known:
+                connection.execute(
+                    "INSERT OR IGNORE INTO ask VALUES (?, ?, ?, ?, ?, 0, ?)",
+                    (epoch, stream, seq, verdict.device, now_s, now_s + age_s),
+                )
+                open_numbers += 1
+
+
+def _requests(
+    connection: sqlite3.Connection, device: str, now_s: float, age_s: float, caller: str, new_id: Callable[[], str]
+) -> list[tuple[str, ResendRequest]]:
+    numbers: dict[tuple[str, str], list[int]] = {}
+    for epoch, stream, seq, tries in connection.execute(
+        "SELECT epoch, stream, seq, tries FROM ask WHERE device = ? AND tries < ? AND next_s <= ? ORDER BY epoch, stream, seq",
+        (device, MOST_ASKS, now_s),
+    ).fetchall():
+        numbers.setdefault((epoch, stream), []).append(seq)
+        pause_s = min(LONGEST_PAUSE_S, age_s * 2.0 ** (tries + 1))
+        connection.execute(
+            "UPDATE ask SET tries = tries + 1, next_s = ? WHERE epoch = ? AND stream = ? AND seq = ?",
+            (now_s + pause_s, epoch, stream, seq),
+        )
+    return [
+        (
+            device,
+            ResendRequest(
+                id=new_id(),
+                caller=caller,
+                args=ResendArguments(
+                    epoch=epoch, st=stream, ranges=ranges.normal((one, one) for one in some), max_bytes=MOST_BYTES
+                ),
+            ),
+        )
+        for (epoch, stream), some in numbers.items()
+    ]
