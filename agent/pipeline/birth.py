@@ -1,0 +1,94 @@
+"""The birth message's content: who the device is and what runs on it, as configured and as opened."""
+
+import os
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from agent.config.kinds import kind_of
+from agent.config.read import Loaded
+from agent.messages import birth as message
+from agent.messages.envelope import grain_seconds
+from agent.pipeline.live_lane import LiveLane
+from agent.pipeline.supervisor import LaneState
+
+
+def lanes(loaded: Loaded, states: Mapping[str, LaneState], lane: Callable[[str], LiveLane]) -> dict[str, message.Lane]:
+    return {
+        name: message.Lane(
+            source=kind_of(config.source),
+            models={model: _model(loaded, name, model, states[name], lane(name)) for model in config.model},
+        )
+        for name, config in loaded.file.lane.items()
+    }
+
+
+def streams(loaded: Loaded) -> dict[str, message.StreamInfo]:
+    """Every stream that this config makes."""
+    found: dict[str, message.StreamInfo] = {}
+    for name, lane in loaded.file.lane.items():
+        for grain in lane.summaries:
+            found[f"summary/{name}/{grain}"] = message.StreamInfo(
+                grain=grain_seconds(grain), schema="summary", units={}
+            )
+    for rule in loaded.file.rule.values():
+        found[f"event/{rule.lane}"] = message.StreamInfo(grain=None, schema="event", units={})
+    return found
+
+
+def hardware() -> message.Hardware:
+    return message.Hardware(model=_board(), machine=platform.machine(), ram_mb=_memory_mb(), cores=os.cpu_count())
+
+
+def system() -> str | None:
+    """The operating system's own name for itself."""
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME")
+    except OSError:
+        return None
+
+
+def _model(loaded: Loaded, lane: str, model: str, state: LaneState, live: LiveLane) -> message.Model:
+    config = loaded.file.lane[lane].model[model]
+    runner = live.runners.get(model)
+    got = state.models.get(model)
+    if runner is None or got is None:
+        return message.Model(
+            sha=None,
+            decoder=config.decoder,
+            labels=[],
+            licence=None,
+            asked=list(config.delegates),
+            got=None,
+            why=_why(state),
+        )
+    return message.Model(
+        sha=f"sha256:{runner.digest}",
+        decoder=runner.decoder,
+        labels=list(runner.labels),
+        licence=runner.licence,
+        asked=list(config.delegates),
+        got=got.delegate,
+        why=None if got.delegate == config.delegates[0] else f"{config.delegates[0]} is not to be had here",
+    )
+
+
+def _why(state: LaneState) -> str | None:
+    return state.refused_models[0] if state.refused_models else state.problem
+
+
+def _board() -> str | None:
+    """The board's name, where the device tree or the firmware has one."""
+    for path in ("/proc/device-tree/model", "/sys/class/dmi/id/product_name"):
+        try:
+            return Path(path).read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
+        except OSError:
+            continue
+    return None
+
+
+def _memory_mb() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+    except (ValueError, OSError):
+        return None

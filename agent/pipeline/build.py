@@ -1,0 +1,119 @@
+"""A config → lanes. The only file that names every stage."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import msgspec
+
+from agent.config.file import File, Lane
+from agent.config.kinds import kind_of, load
+from agent.config.read import Loaded
+from agent.events.rules import Config as Rule
+from agent.events.rules import Rules
+from agent.messages.envelope import grain_seconds
+from agent.pipeline.lane import Loop, Model
+from agent.pipeline.models import Runner, open_model
+from agent.problems import Problem, Problems
+from agent.records import LaneSecond
+
+
+class Opened(msgspec.Struct, kw_only=True):
+    """A lane's models, open. problems: of models that did not open; the lane runs with the others."""
+
+    runners: dict[str, Runner]
+    problems: list[Problem]
+
+
+@contextmanager
+def open_models(name: str, lane: Lane, runtime: str) -> Iterator[Opened]:
+    """Opens what opens. Problems with Exit.MODEL when no model of the lane does."""
+    kind = "window" if lane.window is not None else "frame"
+    with ExitStack() as stack:
+        opened = Opened(runners={}, problems=[])
+        for model_name, config in lane.model.items():
+            where = f"lane.{name}.model.{model_name}"
+            try:
+                opened.runners[model_name] = stack.enter_context(
+                    open_model(model_name, config, runtime=runtime, where=where, kind=kind)
+                )
+            except Problem as problem:
+                opened.problems.append(problem)
+        if not opened.runners:
+            raise Problems(opened.problems)
+        yield opened
+
+
+def new_loop(
+    name: str,
+    lane: Lane,
+    rules: Mapping[str, Rule],
+    runners: Mapping[str, Runner],
+    submit: Callable[[LaneSecond], None],
+    active: frozenset[str] = frozenset(),
+) -> Loop:
+    """A lane's loop in its first state. active: rules whose event had started when the agent last stopped."""
+    source = source_kind(lane)
+    models = [
+        Model(name=model, runner=runner, every_us=round((lane.model[model].every_s or 0.0) * 1e6))
+        for model, runner in runners.items()
+    ]
+    gate = unpack = windows = None
+    if lane.gate is not None:
+        gate = load("gating", kind_of(lane.gate)).open_gate(lane.gate)
+    if hasattr(source, "open_unpack"):
+        unpack = source.open_unpack(lane.source)
+    if lane.window is not None:
+        from agent.windows.cut import Cut
+
+        windows = Cut(lane.window)
+    own_rules = {rule: config for rule, config in rules.items() if config.lane == name}
+    return Loop(
+        name,
+        models,
+        submit,
+        milliseconds=lambda: time.perf_counter_ns() / 1e6,
+        gate=gate,
+        unpack=unpack,
+        windows=windows,
+        rules=Rules(own_rules, lane.zone, active) if own_rules else None,
+    )
+
+
+def source_kind(lane: Lane) -> Any:
+    """The module of the lane's source."""
+    return load("sources", kind_of(lane.source))
+
+
+def names(file: File) -> list[tuple[str, str]]:
+    """What the config names: entered in the store at start, so that jobs only look names up."""
+    found = [("lane", lane) for lane in file.lane]
+    for name, lane in file.lane.items():
+        found += [("model", model) for model in lane.model]
+        found += [("zone", zone) for zone in lane.zone]
+        found += [("stream", f"summary/{name}/{grain}") for grain in lane.summaries]
+    found += [("rule", rule) for rule in file.rule]
+    found += [("stream", f"event/{lane}") for lane in dict.fromkeys(rule.lane for rule in file.rule.values())]
+    return list(dict.fromkeys(found))
+
+
+def grains(file: File) -> dict[str, tuple[int, ...]]:
+    """Per lane the lengths of its summary windows in seconds."""
+    return {name: tuple(grain_seconds(grain) for grain in lane.summaries) for name, lane in file.lane.items()}
+
+
+def model_digests(loaded: Loaded) -> dict[str, dict[str, str]]:
+    """lane → model → sha256 of the file, of models whose file can be read."""
+    found: dict[str, dict[str, str]] = {}
+    for name, lane in loaded.file.lane.items():
+        for model, config in lane.model.items():
+            digest = file_digest(config)
+            if digest is not None:
+                found.setdefault(name, {})[model] = digest
+    return found
+
+
+def video_lanes(file: File) -> frozenset[str]:
+    """Lanes whose input is video: what they would have cost to send is told in their summaries."""
+    return frozenset(name for name, lane in file.lane.items() if lane.window is None)

@@ -1,0 +1,112 @@
+"""A lane that runs: opens its models and its source, pushes records through its loop until it is told to stop or its source ends."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+from agent.clock import Clock
+from agent.config.file import File
+from agent.events.rules import Config as Rule
+from agent.log import fact
+from agent.pipeline import build
+from agent.pipeline.lane import Loop
+from agent.pipeline.live import Live
+from agent.pipeline.models import Runner
+from agent.pipeline.recorder import Recorder
+from agent.problems import Problem, Problems
+from agent.records import Gap, LaneSecond
+from agent.sources.reopening import Reopening
+
+State = Literal["starting", "running", "ended", "refused", "failed", "stopped"]
+_CAPTURE_END_S = 2.0
+
+
+class LiveLane:
+    """One run of one lane, on a thread of its own. `state`, `problem` and `live` are read by the supervisor."""
+
+    def __init__(
+        self,
+        name: str,
+        file: File,
+        *,
+        clock: Clock,
+        submit: Callable[[LaneSecond], None],
+        recorder: Recorder | None,
+        active: frozenset[str],
+        restarted: bool,
+    ) -> None:
+        self.name = name
+        self.state: State = "starting"
+        self.problem: str | None = None
+        self.model_problems: tuple[str, ...] = ()
+        self.refused: Problems | None = None
+        self.runners: dict[str, Runner] = {}
+        self.source: Reopening | None = None
+        self.loop: Loop | None = None
+        self._lane = file.lane[name]
+        self._rules: dict[str, Rule] = dict(file.rule)
+        self._runtime = file.device.runtime
+        self._clock = clock
+        self.stop = (
+            threading.Event()
+        )  # this lane's own: also set when it ends by itself, so that its capture thread ends
+        self._submit = submit
+        self._recorder = recorder
+        self._active = active
+        self._restarted = restarted
+        kind = build.source_kind(self._lane)
+        config = self._lane.source
+        self.live = Live(clock, self.stop, stall_s=config.stall_s, every_record=kind.every_record(config))
+        self.thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._open_and_loop()
+        except Problems as problems:  # no model of the lane opened
+            self.refused = problems
+            self.state, self.problem = "refused", str(problems.problems[0])
+        except Problem as problem:
+            self.state, self.problem = "failed", str(problem)
+        except Exception as error:
+            logging.getLogger(__name__).debug("lane failed", exc_info=True)
+            self.state, self.problem = "failed", f"lane.{self.name}: {type(error).__name__}: {error}. Please report it"
+        finally:
+            self.stop.set()
+
+    def _open_and_loop(self) -> None:
+        kind = build.source_kind(self._lane)
+        config = self._lane.source
+        with build.open_models(self.name, self._lane, self._runtime) as opened:
+            self.runners = opened.runners
+            self.model_problems = tuple(str(problem) for problem in opened.problems)
+            loop = self.loop = build.new_loop(
+                self.name, self._lane, self._rules, opened.runners, self._submit, self._active
+            )
+            note = self._recorder.lane(self.name).note if self._recorder is not None else None
+            if note is not None and self._restarted:
+                note(Gap(at_us=self._clock.boot_us(), why="restart"))
+            self.source = Reopening(
+                lambda: kind.open_source(config, self._clock, self.stop, f"lane.{self.name}.source"),
+                clock=self._clock,
+                stop=self.stop,
+                rng=random.Random(self.name),
+            )
+            with self.source as source:
+                capture = threading.Thread(
+                    target=self.live.capture, args=(source,), name=f"capture-{self.name}", daemon=True
+                )
+                capture.start()
+                self.state = "running"
+                try:
+                    for record in self.live.records(lambda: loop.wants_tick):
+                        if note is not None:
+                            note(record)
+                        loop.take(record)
+                    ended = self.live.ended and not self.stop.is_set()
+                finally:
+                    self.stop.set()
+                    capture.join(_CAPTURE_END_S)
+        self.state = "ended" if ended else "stopped"
+        logging.getLogger(__name__).info(fact("lane is over", lane=self.name, state=self.state))

@@ -1,0 +1,174 @@
+"""Runs a recording through the lanes' own loops, in the caller's thread: the same rows as when it was recorded.
+
+Lanes are merged by (greatest at_us so far in the lane, lane order, line); what was learned about UTC goes before the lanes.
+"""
+
+import contextlib
+import heapq
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from agent.clock import Reading
+from agent.config.file import File, Lane
+from agent.config.read import Loaded, read
+from agent.pipeline import build
+from agent.pipeline.lane import Loop
+from agent.pipeline.run import hooks
+from agent.problems import Exit, Problem, Problems
+from agent.records import Gap, Input, LaneSecond, Tick
+from agent.sources.recording import records
+from agent.store.lane_rows import clock_job, lane_second_job
+from agent.store.writer import Store, open_store
+
+FORMAT = 1
+_SUBMIT_S = 60.0
+_ALL_S = 600.0
+
+
+class Turn(NamedTuple):
+    """A record and its place in the merge."""
+
+    at_us: int
+    lane: int
+    line: int
+    record: Input | Tick
+
+
+class RecordedClock:
+    """The clock of a replay: the time of the record in hand. It never waits."""
+
+    def __init__(self) -> None:
+        self.at_us = 0
+
+    def boot_us(self) -> int:
+        return self.at_us
+
+    def boot_ns(self) -> int:
+        return self.at_us * 1000
+
+    def boot_id(self) -> str:
+        return "replay"
+
+    def reading(self) -> Reading:
+        return Reading(at_us=self.at_us, utc_offset_us=0, source="none", error_ms=0)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:  # noqa: ARG002  the Clock's form
+        return event.is_set()
+
+
+def replay(folder: Path, store_folder: Path) -> Path:
+    """Runs the recording into a new store in `store_folder`; returns the SQLite file.
+
+    Problem: not a recording, a newer form, a model that is not to be had. Problems with Exit.MODEL: no model of a lane opened.
+    """
+    _check_head(folder)
+    loaded = with_found_models(read(folder / "config.toml"))
+    clock = RecordedClock()
+    readings = _readings(folder / "clock.jsonl")
+    with (
+        ExitStack() as stack,
+        open_store(
+            store_folder,
+            clock=clock,
+            device=loaded.device,
+            settings=loaded.file.store,
+            names=build.names(loaded.file),
+            grains=build.grains(loaded.file),
+            hooks=hooks(loaded),
+            replay=True,
+        ) as store,
+    ):
+        loops = [_ReplayLane(stack, name, lane, loaded.file, store) for name, lane in loaded.file.lane.items()]
+        lanes = [_turns(number, folder / name) for number, name in enumerate(loaded.file.lane)]
+        for turn in heapq.merge(*lanes, key=lambda turn: turn[:3]):
+            while readings and readings[0].at_us <= turn.at_us:
+                store.submit(clock_job(readings.pop(0)), timeout_s=_SUBMIT_S)
+            clock.at_us = max(clock.at_us, turn.at_us)
+            loops[turn.lane].take(turn.record)
+        for reading in readings:
+            store.submit(clock_job(reading), timeout_s=_SUBMIT_S)
+        store.submit(lambda _: None, ends_group=True, timeout_s=_SUBMIT_S).wait(_ALL_S)
+        return store.path
+
+
+class _ReplayLane:
+    """A lane's models and its loop; a restart in the recording begins a new loop, as it did then."""
+
+    def __init__(self, stack: ExitStack, name: str, lane: Lane, file: File, store: Store) -> None:
+        opened = stack.enter_context(build.open_models(name, lane, file.device.runtime))
+        if opened.problems:
+            raise Problems(opened.problems)  # with fewer models the rows could not be the same
+        self._new = lambda: build.new_loop(name, lane, file.rule, opened.runners, self._submit)
+        self._store = store
+        self._loop: Loop = self._new()
+
+    def take(self, record: Input | Tick) -> None:
+        if isinstance(record, Gap) and record.why == "restart":
+            self._loop = self._new()
+        else:
+            self._loop.take(record)
+
+    def _submit(self, second: LaneSecond) -> None:
+        self._store.submit(lane_second_job(second), timeout_s=_SUBMIT_S)
+
+
+def with_found_models(loaded: Loaded) -> Loaded:
+    """Models whose file is not where it was are looked for by their digest, in the cache and in the models that come with the agent."""
+    from agent.catalogue.fetch import by_digest
+
+    lanes = {}
+    for name, lane in loaded.file.lane.items():
+        models = dict(lane.model)
+        for model, config in models.items():
+            if config.sha256 is None or (config.path is not None and Path(config.path).exists()):
+                continue
+            found = by_digest(config.sha256)
+            if found is not None:
+                models[model] = msgspec.structs.replace(config, path=type(config.path or "")(found), catalogue=None)
+        lanes[name] = msgspec.structs.replace(lane, model=models)
+    return msgspec.structs.replace(loaded, file=msgspec.structs.replace(loaded.file, lane=lanes))
+
+
+def _turns(number: int, folder: Path) -> Iterator[Turn]:
+    at_us = 0
+    if not (folder / "input.jsonl").exists():
+        return  # the lane took nothing before the recording ended
+    for line, record in enumerate(records(folder)):
+        at_us = max(at_us, record.at_us)
+        yield Turn(at_us, number, line, record)
+
+
+def _check_head(folder: Path) -> None:
+    import tomllib
+
+    path = folder / "recording.toml"
+    try:
+        head = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Problem(
+            where=str(path),
+            what=f"this is no recording: {error}",
+            remedy="Name the folder that `record` wrote",
+            code=Exit.COMMAND_LINE,
+        ) from None
+    if head.get("format") != FORMAT:
+        raise Problem(
+            where=str(path),
+            what=f"its format is {head.get('format')}, this version reads {FORMAT}",
+            remedy="Replay it with the version that wrote it",
+            code=Exit.COMMAND_LINE,
+        )
+
+
+def _readings(path: Path) -> list[Reading]:
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    found = []
+    for line in lines:
+        with contextlib.suppress(msgspec.DecodeError):  # a line cut by a kill
+            found.append(msgspec.json.decode(line, type=Reading))
+    return sorted(found, key=lambda reading: reading.at_us)

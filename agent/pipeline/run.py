@@ -1,0 +1,216 @@
+"""The agent: store, lanes, sync, in the order in which they start and stop.
+
+Stop: lanes close their tick → hooks → the sender sends for at most 2 s → last ledger, `offline`, DISCONNECT → the store closes.
+"""
+
+import logging
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from agent.clock import Clock
+from agent.config.read import Loaded
+from agent.config.write import recorded_toml
+from agent.log import fact
+from agent.pipeline import build
+from agent.pipeline.birth import make_birth
+from agent.pipeline.recorder import Recorder, open_recorder
+from agent.pipeline.supervisor import LaneState, Supervisor
+from agent.problems import Exit, Problem
+from agent.records import LaneSecond
+from agent.store.lane_rows import clock_job, lane_second_job
+from agent.store.reader import started_rules
+from agent.store.transaction import Transaction
+from agent.store.writer import Committed, Store, open_store
+from agent.summaries import event_items, rollup
+from agent.sync.sync import Sync, open_sync
+from agent.version import VERSION
+
+_CLOCK_EVERY_US = 10_000_000
+_FLUSH_S = 2.0
+_SUBMIT_S = 5.0
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line adds to the config. record: a recording's folder. live: where the store lies, in place of the config's folder."""
+
+    report: Path | None = None
+    for_s: float | None = None
+    record: Path | None = None
+    record_for_s: float | None = None
+    data: Path | None = None
+    lanes: tuple[str, ...] = ()
+    offline: bool = False
+
+
+def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading.Event) -> Exit:
+    """Runs until the stop event, `for_s`, or the end of all lanes. Problem: what cannot heal, with its exit code."""
+    file = loaded.file
+    logger = logging.getLogger(__name__)
+    begun_us = clock.boot_us()
+    with ExitStack() as stack:
+        store = stack.enter_context(_open_store(loaded, options, clock, stack))
+        recorder = stack.enter_context(_recorder(loaded, options)) if options.record is not None else None
+        learn_time = _LearnTime(store, recorder, clock)
+        learn_time()
+        supervisor = Supervisor(
+            file,
+            clock=clock,
+            stop=stop,
+            rng=random.Random(f"{clock.boot_id()}{begun_us}"),
+            submit=_submit(store, stop),
+            active=lambda lane: _active(store, lane),
+            recorder=recorder,
+        )
+        sync = None
+        if file.mqtt is not None and not options.offline:
+            sync = stack.enter_context(
+                open_sync(
+                    store,
+                    file.mqtt,
+                    device=f"{file.device.site}/{file.device.name}",
+                    birth=lambda: make_birth(loaded, supervisor.states(), supervisor.lane),
+                    config_digest=loaded.digest,
+                    clock=clock,
+                    stop=stop,
+                    rng=random.Random(f"{begun_us}{os.getpid()}"),
+                )
+            )
+
+        def look() -> None:
+            store.check()
+            learn_time()
+            seconds = (clock.boot_us() - begun_us) / 1e6
+            if options.for_s is not None and seconds >= options.for_s:
+                stop.set()
+            if recorder is not None and options.record_for_s is not None and seconds >= options.record_for_s:
+                recorder.end()
+
+        logger.info(
+            fact("running", device=f"{file.device.site}/{file.device.name}", lanes=len(file.lane), store=store.path)
+        )
+        code = supervisor.run(look, lambda states: _tell(store, states, sync, clock))
+        store.submit(_nothing, ends_group=True).wait(_FLUSH_S)
+    logger.info(fact("stopped", exit=int(code)))
+    return code
+
+
+def hooks(loaded: Loaded) -> list[Callable[[Transaction], None]]:
+    """What the store runs before each commit: events become items, closed windows become summaries."""
+    return [
+        event_items.hook(),
+        rollup.hook(
+            config_digest=loaded.digest, models=build.model_digests(loaded), video=build.video_lanes(loaded.file)
+        ),
+    ]
+
+
+@contextmanager
+def _open_store(loaded: Loaded, options: Options, clock: Clock, stack: ExitStack) -> Iterator[Store]:
+    file = loaded.file
+    report = stack.enter_context(_reporter(options.report)) if options.report is not None else None
+    with open_store(
+        options.data or Path(file.device.data),
+        clock=clock,
+        device=f"{file.device.site}/{file.device.name}",
+        settings=file.store,
+        names=build.names(file),
+        grains=build.grains(file),
+        hooks=hooks(loaded),
+        report=report,
+    ) as store:
+        yield store
+
+
+@contextmanager
+def _reporter(path: Path) -> Iterator[Callable[[Committed], None]]:
+    """Appends one JSON line a commit, after it returned."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        raise Problem(
+            where=str(path), what=f"the report cannot be written: {error.strerror}", remedy="Name another file"
+        ) from error
+    try:
+        yield lambda committed: _ignore(os.write(handle, msgspec.json.encode(committed) + b"\n"))
+    finally:
+        os.close(handle)
+
+
+def _ignore(_: int) -> None:
+    return None
+
+
+def _nothing(_: Transaction) -> None:
+    return None
+
+
+@contextmanager
+def _recorder(loaded: Loaded, options: Options) -> Iterator[Recorder]:
+    assert options.record is not None
+    head = {
+        "agent": VERSION,
+        "machine": os.uname().machine,
+        "config": loaded.digest,
+        "models": build.model_digests(loaded),
+    }
+    with open_recorder(options.record, head, recorded_toml(loaded.file)) as recorder:
+        yield recorder
+
+
+class _LearnTime:
+    """Tells the store, every 10 s, what the system knows about UTC; the store keeps what is news."""
+
+    def __init__(self, store: Store, recorder: Recorder | None, clock: Clock) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._clock = clock
+        self._next_us = 0
+
+    def __call__(self) -> None:
+        now_us = self._clock.boot_us()
+        if now_us < self._next_us:
+            return
+        self._next_us = now_us + _CLOCK_EVERY_US
+        reading = self._clock.reading()
+        if self._recorder is not None:
+            self._recorder.clock(reading)
+        self._store.submit(clock_job(reading))
+
+
+def _submit(store: Store, stop: threading.Event) -> Callable[[LaneSecond], None]:
+    """A lane's second → the store. A store that is behind holds the lane; what its source replaces meanwhile counts as dropped."""
+
+    def submit(second: LaneSecond) -> None:
+        store.submit(lane_second_job(second), ends_group=bool(second.events) or stop.is_set(), timeout_s=_SUBMIT_S)
+
+    return submit
+
+
+def _active(store: Store, lane: str) -> frozenset[str]:
+    with store.read() as connection:
+        return started_rules(connection, lane)
+
+
+def _tell(store: Store, states: Mapping[str, LaneState], sync: Sync | None, clock: Clock) -> None:
+    """Writes `state.json` beside the store: what `status` shows of the running agent. Replaced whole, never half written."""
+    body = {
+        "at_us": clock.boot_us(),
+        "boot": clock.boot_id(),
+        "pid": os.getpid(),
+        "lanes": states,
+        "link": sync.state if sync is not None else None,
+        "unstored": dict(store.unstored),
+        "faults": dict(store.faults),
+    }
+    path = store.folder / "state.json"
+    try:
+        path.with_suffix(".new").write_bytes(msgspec.json.encode(body))
+        path.with_suffix(".new").replace(path)
+    except OSError as error:
+        logging.getLogger(__name__).debug(fact("state not written", error=error))

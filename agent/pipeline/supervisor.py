@@ -1,0 +1,194 @@
+"""Starts the lanes, watches them, restarts those that fail with backoff, and tells how they do. Runs on the caller's thread.
+
+What heals by itself (a camera, a port) is the source's own matter; what comes here is a lane that ended or broke.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from agent.clock import Clock
+from agent.config.file import File
+from agent.log import Repeated, fact
+from agent.pipeline.live_lane import LiveLane
+from agent.pipeline.recorder import Recorder
+from agent.problems import Exit, Problems
+from agent.records import LaneSecond
+
+_LOOK_S = 0.1
+_STATE_S = 5.0
+_JOIN_S = 1.5
+_FIRST_BACKOFF_S = 1.0
+_GREATEST_BACKOFF_S = 60.0
+
+
+class ModelState(msgspec.Struct, frozen=True, kw_only=True):
+    runtime: str
+    delegate: str
+    sha256: str
+    problem: str | None
+
+
+class LaneState(msgspec.Struct, frozen=True, kw_only=True):
+    state: str
+    problem: str | None
+    input_at_us: int | None
+    restarts: int
+    models: dict[str, ModelState]
+    refused_models: tuple[str, ...]
+
+
+class _Watched:
+    def __init__(self, lane: LiveLane) -> None:
+        self.lane = lane
+        self.restarts = 0
+        self.again_us: int | None = None
+
+
+class Supervisor:
+    """submit: takes a lane's second; its Problem fails the lane. active: the rules of a lane whose event has started and not ended."""
+
+    def __init__(
+        self,
+        file: File,
+        *,
+        clock: Clock,
+        stop: threading.Event,
+        rng: random.Random,
+        submit: Callable[[LaneSecond], None],
+        active: Callable[[str], frozenset[str]],
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._file = file
+        self._clock = clock
+        self._stop = stop
+        self._rng = rng
+        self._submit = submit
+        self._active = active
+        self._recorder = recorder
+        self._logger = logging.getLogger(__name__)
+        self._faults = Repeated(self._logger)
+        self._watched = {name: _Watched(self._make(name, restarted=False)) for name in file.lane}
+
+    def _make(self, name: str, *, restarted: bool) -> LiveLane:
+        return LiveLane(
+            name,
+            self._file,
+            clock=self._clock,
+            submit=self._submit,
+            recorder=self._recorder,
+            active=self._active(name),
+            restarted=restarted,
+        )
+
+    def run(self, look: Callable[[], None], tell: Callable[[Mapping[str, LaneState]], None]) -> Exit:
+        """Until the stop event, or until no lane is left. look: called often; its Problem ends the run. tell: called with every change.
+
+        Problems with Exit.MODEL: at the first start no model of any lane opened.
+        """
+        for watched in self._watched.values():
+            watched.lane.thread.start()
+        told: dict[str, LaneState] = {}
+        tell_us = 0
+        try:
+            while not self._stop.is_set():
+                look()
+                self._restart()
+                states = self.states()
+                now_us = self._clock.boot_us()
+                if _differ(states, told) or now_us >= tell_us:
+                    tell(states)
+                    told, tell_us = states, now_us + round(_STATE_S * 1e6)
+                self._say(states, now_us)
+                self._refuse()
+                if all(state.state in ("ended", "refused") for state in states.values()):
+                    ended = all(state.state == "ended" for state in states.values())
+                    return Exit.DONE if ended else Exit.NOTHING_LEFT
+                self._clock.wait(self._stop, _LOOK_S)
+            return Exit.DONE
+        finally:
+            self._end()
+            tell(self.states())
+
+    def states(self) -> dict[str, LaneState]:
+        return {name: _state(watched) for name, watched in self._watched.items()}
+
+    def lane(self, name: str) -> LiveLane:
+        return self._watched[name].lane
+
+    def _restart(self) -> None:
+        now_us = self._clock.boot_us()
+        if any(watched.lane.state == "starting" and watched.restarts == 0 for watched in self._watched.values()):
+            return  # whether anything can run at all is known when every lane has tried
+        for name, watched in self._watched.items():
+            lane = watched.lane
+            if lane.thread.is_alive() or lane.state not in ("failed", "refused"):
+                continue
+            if watched.again_us is None:
+                most_s = min(_GREATEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(watched.restarts, 10))
+                watched.again_us = now_us + round(self._rng.uniform(most_s / 2, most_s) * 1e6)
+            elif now_us >= watched.again_us:
+                watched.again_us = None
+                watched.restarts += 1
+                watched.lane = self._make(name, restarted=True)
+                watched.lane.thread.start()
+
+    def _refuse(self) -> None:
+        """At the first start: when nothing could open its models, waiting does not help."""
+        lanes = [watched.lane for watched in self._watched.values()]
+        if all(watched.restarts == 0 for watched in self._watched.values()) and all(lane.refused for lane in lanes):
+            raise Problems([problem for lane in lanes if lane.refused for problem in lane.refused.problems])
+
+    def _say(self, states: Mapping[str, LaneState], now_us: int) -> None:
+        for name, state in states.items():
+            for number, text in enumerate((state.problem, *state.refused_models)):
+                if text is not None:
+                    self._faults.fault(
+                        f"{name}.{number}",
+                        fact("lane has a problem", lane=name, state=state.state, problem=text),
+                        now_us,
+                    )
+                else:
+                    self._faults.gone(f"{name}.{number}", fact("lane is well again", lane=name))
+
+    def _end(self) -> None:
+        for watched in self._watched.values():
+            watched.lane.stop.set()
+        for name, watched in self._watched.items():
+            if watched.lane.thread.ident is not None:
+                watched.lane.thread.join(_JOIN_S)
+                if watched.lane.thread.is_alive():
+                    self._logger.warning(fact("lane did not end in time", lane=name))
+
+
+def _state(watched: _Watched) -> LaneState:
+    lane = watched.lane
+    problems = {model.name: model.problem for model in lane.loop.models} if lane.loop is not None else {}
+    source_problem = lane.source.problem if lane.source is not None else None
+    return LaneState(
+        state=lane.state,
+        problem=lane.problem or (str(source_problem) if source_problem else None) or _first(problems.values()),
+        input_at_us=lane.live.input_at_us,
+        restarts=watched.restarts,
+        models={
+            name: ModelState(
+                runtime=runner.runtime, delegate=runner.delegate, sha256=runner.digest, problem=problems.get(name)
+            )
+            for name, runner in lane.runners.items()
+        },
+        refused_models=lane.model_problems,
+    )
+
+
+def _first(texts: Iterable[str | None]) -> str | None:
+    return next((text for text in texts if text), None)
+
+
+def _differ(new: Mapping[str, LaneState], old: Mapping[str, LaneState]) -> bool:
+    """Whether anything but the ages changed."""
+    return {name: msgspec.structs.replace(state, input_at_us=None) for name, state in new.items()} != {
+        name: msgspec.structs.replace(state, input_at_us=None) for name, state in old.items()
+    }
