@@ -1,0 +1,266 @@
+"""Closes windows: a hook that the store thread runs inside each group, after its rows and before its commit.
+
+A window of a lane and grain closes when a later tick of the lane lies in another one; when all its rows were there at the start and its end
+has passed; and at once when its rows are older than the running epoch: no tick can join it any more, and it goes out as a carried item. What
+is closed and what is open follows from the rows alone, so a killed agent goes on where it was. Nothing is made while UTC is unknown: the rows
+wait. Other lanes' ticks close nothing: lanes that read files run ahead of each other.
+"""
+
+import sqlite3
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from agent.messages.envelope import summary_stream
+from agent.store import items
+from agent.store.transaction import Hook, Transaction
+from agent.summaries import bodies, content
+from agent.summaries.rows import Rows, last_number
+from agent.summaries.windows import SECOND_US, Run, epoch_of, utc_of_end, window_start
+
+MOST_WINDOWS = 500  # a group; the rest follows in the next ones
+_RETRY_US = 3600 * SECOND_US
+_ROWS_AT_ONCE = 4096
+
+_TICKS = "SELECT id, boot, at_us FROM tick WHERE id > ? AND id <= ? AND lane = ? ORDER BY id LIMIT ?"
+_NEWEST = "SELECT id, boot, at_us, lane FROM tick ORDER BY id DESC LIMIT 1"
+
+
+def hook(
+    config_digest: str,
+    models: Mapping[str, Mapping[str, str]] = {},
+    video: Collection[str] = (),
+    *,
+    units: Mapping[str, Mapping[str, str]] = {},
+    video_bits_per_s: int = bodies.VIDEO_BITS_PER_S,
+) -> Hook:
+    """The hook for `open_store`: what no row says about the lanes.
+
+    models: lane → model → sha256 in hex. video: lanes whose input is video. units: lane → reading → unit, looked up when a window closes, so
+    it may be filled while the lane runs. Which grains are made is the store's table `grain`; one that the config no longer lists is closed
+    to its last row and then given up.
+    """
+    return Rollup(config_digest, models, video, units, video_bits_per_s).close_windows
+
+
+class _Tick(NamedTuple):
+    """The newest tick of the store."""
+
+    id: int
+    boot: int
+    at_us: int
+    lane: int
+
+
+class _Series(msgspec.Struct, kw_only=True):
+    """How far one lane and grain has been read."""
+
+    lane: int
+    lane_name: str
+    grain_s: int
+    from_id: int
+    read_to: int  # ticks up to here are in `run`, in a summary, or of a boot that never learnt the time
+    tick_before: int  # the lane's newest tick up to there
+    run: Run | None = None
+    retry_at_us: int = 0
+
+
+class Rollup:
+    """Keeps only what it can read again from the rows; whatever is unexpected makes it forget and read again."""
+
+    def __init__(
+        self,
+        config_digest: str,
+        models: Mapping[str, Mapping[str, str]],
+        video: Collection[str],
+        units: Mapping[str, Mapping[str, str]],
+        video_bits_per_s: int,
+    ) -> None:
+        self._config_digest = config_digest
+        self._models = models
+        self._video = frozenset(video)
+        self._units = units
+        self._video_bits_per_s = video_bits_per_s
+        self._rows = Rows()
+        self._series: dict[tuple[int, int], _Series] = {}
+        self._newest: _Tick | None = None
+        self._newest_summary: tuple[int, int, int] | None = None
+        self._start_tick: int | None = None  # the newest tick of earlier runs of the agent
+        self._left = 0
+
+    def close_windows(self, transaction: Transaction) -> None:
+        row = transaction.connection.execute(_NEWEST).fetchone()
+        if row is None:
+            return
+        newest = _Tick(*row)
+        if self._start_tick is None:
+            self._start_tick = newest.id
+        if transaction.utc_offset_us is None:
+            return
+        try:
+            self._refresh(transaction)
+            self._left = MOST_WINDOWS
+            for key, series in list(self._series.items()):
+                if series.retry_at_us <= transaction.now_us and self._left:
+                    done = self._advance(transaction, series, newest)
+                    if done and self._given_up(transaction, series):
+                        self._give_up(transaction.connection, key)
+            self._newest = newest
+            if not self._left:
+                transaction.again = True
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        self._rows.forget()
+        self._series.clear()
+        self._newest = self._newest_summary = None
+
+    def _refresh(self, transaction: Transaction) -> None:
+        """Takes in new clock rows and grains; forgets what no longer agrees with the store (a group was undone after the hook had run)."""
+        connection = transaction.connection
+        if not self._agrees(connection):
+            self._forget()
+        if self._rows.refresh(transaction):
+            self._series.clear()  # a clock row that came late may date ticks that an open run has already taken
+        for lane, grain_s, from_id in connection.execute("SELECT lane, grain, from_id FROM grain WHERE grain > 0"):
+            if (lane, grain_s) not in self._series:
+                self._series[lane, grain_s] = self._open_series(connection, lane, grain_s, from_id)
+
+    def _agrees(self, connection: sqlite3.Connection) -> bool:
+        newest, summary = self._newest, self._newest_summary
+        if newest is not None:
+            row = connection.execute("SELECT id, boot, at_us, lane FROM tick WHERE id = ?", (newest.id,)).fetchone()
+            if row != newest:
+                return False
+        if summary is not None:
+            query = "SELECT 1 FROM summary WHERE lane = ? AND grain = ? AND first_tick = ?"
+            return connection.execute(query, summary).fetchone() is not None
+        return True
+
+    def _open_series(self, connection: sqlite3.Connection, lane: int, grain_s: int, from_id: int) -> _Series:
+        row = connection.execute(
+            "SELECT last_tick FROM summary WHERE lane = ? AND grain = ? ORDER BY first_tick DESC LIMIT 1",
+            (lane, grain_s),
+        ).fetchone()
+        read_to = max(from_id - 1, 0 if row is None else int(row[0]))
+        return _Series(
+            lane=lane, lane_name=self._rows.name(connection, lane), grain_s=grain_s, from_id=from_id,
+            read_to=read_to, tick_before=read_to,
+        )  # fmt: skip
+
+    def _advance(self, transaction: Transaction, series: _Series, newest: _Tick) -> bool:
+        """Reads the new ticks and closes what is over. True when no tick and no open run is left."""
+        place = f"summary {series.lane_name} {series.grain_s} s"
+        try:
+            while series.read_to < newest.id:
+                ticks = transaction.connection.execute(
+                    _TICKS, (series.read_to, newest.id, series.lane, _ROWS_AT_ONCE)
+                ).fetchall()
+                for tick, boot, at_us in ticks:
+                    if not self._take(transaction, series, tick, boot, at_us):
+                        return False
+                if len(ticks) < _ROWS_AT_ONCE:
+                    series.read_to = newest.id
+            if series.run is not None and self._left and self._is_over(transaction, series, series.run):
+                self._close(transaction, series, series.run)
+        except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
+            # Rows that do not add up are this lane's fault alone; they are read before anything is written for their window.
+            transaction.faults[place] = f"{type(error).__name__}: {error}"
+            series.retry_at_us = transaction.now_us + _RETRY_US
+            return False
+        transaction.faults.pop(place, None)
+        return series.run is None
+
+    def _take(self, transaction: Transaction, series: _Series, tick: int, boot: int, at_us: int) -> bool:
+        """A tick joins the open run, or closes it and begins one. False when this group may close no more windows."""
+        clock = self._rows.clock(transaction.connection, boot)
+        if clock:  # else an earlier boot that never learnt the time: its ticks stay undated
+            start_us = window_start(clock, at_us, series.grain_s)
+            epoch = epoch_of(self._rows.epochs, tick)
+            if series.run is not None and not series.run.goes_on_with(start_us, boot, epoch):
+                if not self._left:
+                    return False
+                self._close(transaction, series, series.run)
+            if series.run is None:
+                series.run = Run(
+                    start_us=start_us, boot=boot, epoch=epoch, after_id=max(series.tick_before, epoch.after_id),
+                    first_tick=tick, last_tick=tick, last_at_us=at_us,
+                )  # fmt: skip
+            else:
+                series.run = msgspec.structs.replace(series.run, last_tick=tick, last_at_us=at_us)
+        series.read_to = series.tick_before = tick
+        return True
+
+    def _is_over(self, transaction: Transaction, series: _Series, run: Run) -> bool:
+        if run.epoch.id != transaction.epoch or self._given_up(transaction, series):
+            return True
+        if self._start_tick is None or run.last_tick > self._start_tick:
+            return False
+        now_us = transaction.now_us + (transaction.utc_offset_us or 0)
+        return now_us >= run.start_us + series.grain_s * SECOND_US
+
+    def _given_up(self, transaction: Transaction, series: _Series) -> bool:
+        return series.grain_s not in transaction.grains.get(series.lane_name, ())
+
+    def _give_up(self, connection: sqlite3.Connection, key: tuple[int, int]) -> None:
+        connection.execute("DELETE FROM grain WHERE lane = ? AND grain = ?", key)
+        del self._series[key]
+
+    def _close(self, transaction: Transaction, series: _Series, run: Run) -> None:
+        """The item and the summary row of a run; before the first item of its stream in this epoch a gap item."""
+        connection, lane = transaction.connection, series.lane_name
+        read = content.read(
+            connection, lambda number: self._rows.name(connection, number), series.lane, run.after_id, run.first_tick,
+            run.last_tick,
+        )  # fmt: skip
+        stream = summary_stream(lane, series.grain_s)
+        stream_id = transaction.name("stream", stream)
+        if last_number(connection, transaction.epoch, stream_id) == 0:
+            self._append_gap(transaction, series, stream)
+        carry = None
+        if run.epoch.id != transaction.epoch:
+            carry = (run.epoch.text, last_number(connection, run.epoch.id, stream_id))
+        facts = bodies.LaneFacts(
+            models=self._models.get(lane, {}),
+            units=self._units.get(lane, {}),
+            video_bits_per_s=self._video_bits_per_s if lane in self._video else 0,
+        )
+        body = bodies.make_summary(
+            transaction, stream, config_digest=self._config_digest, facts=facts, grain_s=series.grain_s, run=run,
+            clock=self._rows.clock(connection, run.boot), content=read, carry=carry,
+        )  # fmt: skip
+        number = items.append(transaction, stream, body)
+        connection.execute(
+            "INSERT INTO summary (lane, grain, first_tick, last_tick, boot, start_us, rev, epoch, stream, seq)"
+            " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+            (
+                series.lane, series.grain_s, run.first_tick, run.last_tick, run.boot, run.start_us, transaction.epoch,
+                stream_id, number,
+            ),
+        )  # fmt: skip
+        self._newest_summary = (series.lane, series.grain_s, run.first_tick)
+        self._left -= 1
+        series.run = None
+
+    def _append_gap(self, transaction: Transaction, series: _Series, stream: str) -> None:
+        """From the lane's last tick before this epoch to the start of its first one of this stream; to now where it has none yet."""
+        connection = transaction.connection
+        clock = self._rows.clock(connection, transaction.boot)
+        last = connection.execute(
+            "SELECT boot, at_us FROM tick WHERE id <= ? AND lane = ? ORDER BY id DESC LIMIT 1",
+            (transaction.after_id, series.lane),
+        ).fetchone()
+        from_us = None
+        if last is not None and (its_clock := self._rows.clock(connection, last[0])):
+            from_us = utc_of_end(its_clock, last[1])
+        first = connection.execute(
+            "SELECT at_us, alive_us FROM tick WHERE id > ? AND lane = ? ORDER BY id LIMIT 1",
+            (max(transaction.after_id, series.from_id - 1), series.lane),
+        ).fetchone()
+        to_us = utc_of_end(clock, transaction.now_us) if first is None else utc_of_end(clock, first[0]) - first[1]
+        items.append(
+            transaction, stream, bodies.make_gap(transaction, stream, clock=clock, from_us=from_us, to_us=to_us)
+        )
