@@ -3,12 +3,19 @@
  *   native [options]                streams at 1 kHz on a pty of its own; prints "pty /dev/pts/N" on its first line
  *   native [options] --samples N    writes N samples (3 x int16, little-endian) to standard output as fast as it can, and ends
  */
+#include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "../accel.h"
+#include "../link.h"
+#include "accelerometer.h"
 
 struct options {
     struct accel_config accel;
@@ -89,11 +96,95 @@ static int dump(const struct options *options) {
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
+static uint64_t monotonic_us(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+/* The master side, not blocking. The slave side stays open here too: a host may come and go, and our end is its unplugging. */
+static int open_pty(void) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) {
+        return -1;
+    }
+    const char *name = ptsname(master);
+    int slave = name == NULL ? -1 : open(name, O_RDWR | O_NOCTTY);
+    struct termios settings;
+    if (slave < 0 || tcgetattr(slave, &settings) != 0) {
+        return -1;
+    }
+    cfmakeraw(&settings);
+    if (tcsetattr(slave, TCSANOW, &settings) != 0) {
+        return -1;
+    }
+    (void)printf("pty %s\n", name);
+    return fflush(stdout) == 0 ? master : -1;
+}
+
+static void receive(struct link *link, int port, uint64_t start_us) {
+    uint8_t bytes[256];
+    ssize_t count = read(port, bytes, sizeof bytes);
+    uint64_t tick = monotonic_us() - start_us;
+    for (ssize_t i = 0; i < count; i++) {
+        link_receive(link, bytes[i], tick);
+    }
+}
+
+static void send(struct link *link, int port) {
+    const uint8_t *bytes;
+    uint32_t count;
+    while ((count = link_output(link, &bytes)) != 0u) {
+        ssize_t sent = write(port, bytes, count);
+        if (sent <= 0) {
+            return; /* the host does not read: what comes now waits, then drops and is counted */
+        }
+        link_sent(link, (uint32_t)sent);
+    }
+}
+
+static int stream(const struct options *options) {
+    static struct link link;
+    static struct link_samples samples;
+    struct accel accel;
+    pid_t parent = getppid();
+    int port = open_pty();
+    if (port < 0) {
+        perror("native: pty");
+        return 1;
+    }
+    uint64_t start_us = monotonic_us();
+    accel_start(&accel, &options->accel);
+    link_start(&link, (uint32_t)(start_us ^ ((uint64_t)getpid() << 16)), ACCELEROMETER_DESCRIPTION,
+               (uint16_t)(sizeof ACCELEROMETER_DESCRIPTION - 1u));
+    link_samples_start(&samples, ACCELEROMETER_STREAM, ACCEL_AXES, ACCELEROMETER_PER_FRAME);
+    for (uint64_t tick = ACCELEROMETER_PERIOD_US;; tick += ACCELEROMETER_PERIOD_US) {
+        for (;;) {
+            uint64_t now_us = monotonic_us() - start_us;
+            if (now_us >= tick) {
+                break;
+            }
+            struct timespec left = {0, (long)(tick - now_us) * 1000};
+            struct pollfd wait = {port, POLLIN, 0};
+            if (ppoll(&wait, 1, &left, NULL) > 0) {
+                receive(&link, port, start_us);
+                send(&link, port);
+            }
+        }
+        int16_t values[ACCEL_AXES];
+        accel_next(&accel, values);
+        link_sample(&link, &samples, values, tick);
+        if (tick % 1000000u == 0u) {
+            link_status(&link, tick);
+            if (getppid() != parent) {
+                return 0; /* whoever started it is gone */
+            }
+        }
+        send(&link, port);
+    }
+}
+
 int main(int count, char **arguments) {
     struct options options = parse(count, arguments);
-    if (options.samples > 0) {
-        return dump(&options);
-    }
-    usage();
-    return 2;
+    return options.samples > 0 ? dump(&options) : stream(&options);
 }
