@@ -43,7 +43,8 @@ class FeaturesInput:
         self._tensor, self._where = tensor, where
         self._flat = array.reshape(-1)
         self.size = int(self._flat.size)
-        self._mean, self._std = np.float32(0), np.float32(1)
+        self._mean: NDArray[np.float32] = np.zeros(1, np.float32)
+        self._std: NDArray[np.float32] = np.ones(1, np.float32)
         if normalisation is not None:
             for key in ("mean", "std"):
                 count = len(getattr(normalisation, key))
@@ -64,7 +65,11 @@ class FeaturesInput:
         if window.shape[-1] == self.size or window.size == self.size:
             rows: NDArray[np.float32] = (window.reshape(-1, self.size) - self._mean) / self._std
             return rows
-        raise Problem(
+        raise self.misfit(window)
+
+    def misfit(self, window: "NDArray[np.float32]") -> Problem:
+        """Both sizes, and what to set."""
+        return Problem(
             where=self._where,
             what=f"the model's input is {describe(self._tensor)} ({self.size} numbers), a window of this lane is "
             f"{'×'.join(str(size) for size in window.shape)} ({window.size} numbers)",

@@ -119,7 +119,9 @@ def first_line(error: Exception) -> str:
 def _try_in_child(model: bytes, where: str) -> None:
     """Runs the model once in a process that may die; Problem when it does."""
     try:
-        child = subprocess.run([sys.executable, "-c", _TRY], input=model, capture_output=True, timeout=_TRY_S, check=False)
+        child = subprocess.run(
+            [sys.executable, "-c", _TRY], input=model, capture_output=True, timeout=_TRY_S, check=False
+        )
     except subprocess.TimeoutExpired:
         raise model_problem(where, RuntimeError(f"one run did not end within {_TRY_S:.0f} s")) from None
     if child.returncode == 0:

@@ -1,5 +1,6 @@
 """A model file and its labels: read whole, its digest compared. One flipped bit in three changes a model's output silently: only the
-digest finds it."""
+digest finds it.
+"""
 
 import hashlib
 import re

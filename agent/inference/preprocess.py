@@ -112,7 +112,7 @@ class Preprocess:
         """Scaled and in the input's channel order."""
         import cv2
 
-        small = source
+        small: NDArray[Any] = source
         if self._small is not None:
             height, width = self._small.shape[:2]
             if self._twice is not None:
@@ -125,7 +125,7 @@ class Preprocess:
             return small
         code = cv2.COLOR_BGR2RGB if self._color == "rgb" else cv2.COLOR_BGR2GRAY
         # Where raw bytes are wanted, the colour step writes into the tensor itself; `_write` then has nothing left to do.
-        target = self._region if self._write is copy_bytes else self._coloured
+        target: NDArray[Any] = self._region if self._write is copy_bytes else self._coloured
         cv2.cvtColor(small, code, dst=target[..., 0] if self._color == "grey" else target)
         return target
 
@@ -186,7 +186,9 @@ def _table_writer(tensor: Tensor, normalisation: Normalisation, channels: int) -
     import numpy as np
 
     levels = np.arange(256, dtype=np.float64)[:, None]
-    mean, std = (np.broadcast_to(np.float64(values), channels) for values in (normalisation.mean, normalisation.std))
+    mean, std = (
+        np.broadcast_to(np.asarray(values, np.float64), channels) for values in (normalisation.mean, normalisation.std)
+    )
     kind = np.iinfo(tensor.dtype)
     table = np.clip(np.rint((levels - mean) / std / tensor.scale + tensor.zero_point), kind.min, kind.max)
     raw = levels + kind.min
@@ -205,8 +207,8 @@ def _float_writer(normalisation: Normalisation | None, channels: int) -> Any:
     import numpy as np
 
     mean, std = ((0.0,), (255.0,)) if normalisation is None else (normalisation.mean, normalisation.std)
-    factors = np.broadcast_to(1.0 / np.float64(std), channels).astype(np.float32)
-    offsets = np.broadcast_to(-np.float64(mean) / np.float64(std), channels).astype(np.float32)
+    means, stds = (np.broadcast_to(np.asarray(values, np.float64), channels) for values in (mean, std))
+    factors, offsets = (1 / stds).astype(np.float32), (-means / stds).astype(np.float32)
     if len(set(factors)) == 1 and len(set(offsets)) == 1:
         factor, offset = factors[0], offsets[0]
 
