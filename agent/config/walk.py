@@ -99,6 +99,8 @@ class Walk:
         for name, field in fields.items():
             if name in secrets:
                 built[name] = self._secret(value, key, name)
+                if built[name] is UNSET:  # who took the variable's name for the secret itself must not see it in a log
+                    built[f"{name}_env"] = UNSET
             elif name in value:
                 built[name] = self.take(field.type, value[name], (*key, name))
             elif field.required:
@@ -220,17 +222,17 @@ class Walk:
         amount = "" if isinstance(value, dict | list) else f" ({shown(value)})"
         return self.note(key, f"is {found}{amount}", f"It must be {wanted}.")
 
-    def _secret(self, table: dict[str, Any], key: Key, name: str) -> Secret | None:
+    def _secret(self, table: dict[str, Any], key: Key, name: str) -> Any:
         file, variable = table.get(f"{name}_file"), table.get(f"{name}_env")
         if isinstance(file, str) and isinstance(variable, str):
-            self.note((*key, f"{name}_env"), f"stands beside {name}_file", "Keep one of the two.")
-        elif isinstance(file, str) or isinstance(variable, str):
+            return self.note((*key, f"{name}_env"), f"stands beside {name}_file", "Keep one of the two.")
+        if isinstance(file, str) or isinstance(variable, str):
             source = f"{name}_file" if isinstance(file, str) else f"{name}_env"
             place = absolute(file, self._folder((*key, source))) if isinstance(file, str) else None
             try:
                 return read_secret(place, str(variable), self._environment)
             except SecretError as error:
-                self.note((*key, source), error.what, error.remedy)
+                return self.note((*key, source), error.what, error.remedy)
         return None
 
 
