@@ -96,7 +96,7 @@ def _texts(path: Path) -> tuple[list[tuple[str, Path, str]], list[Problem]]:
     texts, problems = [], []
     for label, place in places:
         try:
-            text = place.read_bytes().decode()
+            text = place.read_bytes().decode("utf-8-sig")  # Windows editors put a mark before the text
             tomllib.loads(text)
             texts.append((label, place, text.replace("\r\n", "\n")))
         except OSError as error:

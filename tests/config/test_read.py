@@ -149,6 +149,15 @@ def test_what_is_recorded_reads_as_the_same_lanes_and_holds_no_secret(write):
     assert again.device == loaded.file.device
 
 
+def test_files_of_windows_editors(write):
+    path = write()
+    digest = read(path).digest
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    loaded = read(path)
+    assert loaded.digest == digest
+    assert loaded.where("lane", "pump", "window", "hop_s") == "yard.toml:18 lane.pump.window.hop_s"
+
+
 def test_only_some_lanes(write):
     loaded = read(write()).only(["pump"])
     assert list(loaded.file.lane) == ["pump"]
