@@ -36,6 +36,12 @@ def due(
     return requests
 
 
+def outstanding(connection: sqlite3.Connection) -> bool:
+    """Whether any number is being asked for, or will be."""
+    found = connection.execute("SELECT EXISTS (SELECT 1 FROM ask WHERE tries < ?)", (GIVEN_UP,)).fetchone()
+    return bool(found[0])
+
+
 def _note_missing(connection: sqlite3.Connection, verdict: DeviceVerdict, now_s: float, age_s: float) -> None:
     """Table `ask` follows what is missing: resolved numbers leave it, new ones enter while there is room."""
     connection.execute(

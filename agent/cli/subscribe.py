@@ -1,0 +1,159 @@
+"""Receives devices' items from an MQTT 5 broker into a SQLite file, asks for what is missing, and says at the end whether anything is.
+
+Runs until Ctrl-C, SIGTERM, --for, or with --until-complete until nothing is missing; then prints the report. Exit code 0: everything that the
+devices had numbered is here; 1: something is missing, lost, unknown or came with two contents.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agent.problems import Exit, Problem
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", metavar="URL", help="mqtts://broker.example.com:8883, or mqtt:// on this machine")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE", help="SQLite file, made when absent")
+    parser.add_argument("--site", help="only devices of this site")
+    parser.add_argument("--device", help="only devices of this name, or site/name")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=_start,
+        metavar="N",
+        help="number from which a device's streams are judged when it is first seen; `start` or 1: all. Default: the next one",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    parser.add_argument("--for", dest="for_s", type=_seconds, metavar="S", help="stop after this many seconds")
+    parser.add_argument("--until-complete", action="store_true", help="stop as soon as nothing is missing")
+    parser.add_argument(
+        "--ask-after",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="ask for a number that is missing this long (default 60: twice the devices' keepalive)",
+    )
+    parser.add_argument("--user", help="user at the broker")
+    parser.add_argument("--password-file", type=Path, metavar="FILE", help="file that holds the password, nothing else")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust instead of the system's")
+    parser.add_argument("--cert-file", type=Path, metavar="FILE", help="this subscriber's certificate")
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help="its key")
+    parser.add_argument("--allow-plaintext", action="store_true", help="let mqtt:// leave this machine unencrypted")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from agent.subscriber.errors import SubscriberError  # only now: --help stays free of paho
+
+    try:
+        return _run(arguments)
+    except SubscriberError as error:
+        raise Problem(where=error.where, what=error.what, remedy=error.remedy) from None
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from agent.messages.topics import subscriptions
+    from agent.subscriber import report, verdict
+    from agent.subscriber.broker import broker
+    from agent.subscriber.receive import Settings, receive
+    from agent.subscriber.view import open_view
+
+    site, name = _device(arguments.site, arguments.device)
+    try:
+        subscriptions(site, name)
+    except ValueError as error:
+        raise Problem(
+            where="--site, --device", what=str(error), remedy="Give the names of the config", code=Exit.COMMAND_LINE
+        ) from None
+    at = broker(
+        arguments.url, user=arguments.user, password_file=arguments.password_file, ca_file=arguments.ca_file,
+        cert_file=arguments.cert_file, key_file=arguments.key_file, allow_plaintext=arguments.allow_plaintext,
+    )  # fmt: skip
+    clock = _Clock()
+    settings = Settings(site=site, name=name, ask_after_s=arguments.ask_after, for_s=arguments.for_s)
+    stop = threading.Event()
+    with open_view(arguments.store, arguments.start) as view, _signals(stop):
+
+        def found() -> list[verdict.DeviceVerdict]:
+            return [
+                one for one in verdict.verdicts(view.connection, clock.utc_s())
+                if site in (None, one.device.split("/")[0]) and name in (None, one.device.split("/")[1])
+            ]  # fmt: skip
+
+        receive(
+            view, at, settings, clock=clock, stop=stop,
+            log=lambda text: print(text, file=sys.stderr, flush=True),
+            until=(lambda: report.complete(found())) if arguments.until_complete else None,
+        )  # fmt: skip
+        last = found()
+        if arguments.json:
+            print(report.as_json(view.connection, last).decode())
+        else:
+            print(report.as_text(view.connection, last))
+    return int(Exit.DONE if report.complete(last) else Exit.NO)
+
+
+class _Clock:
+    """`agent.clock.SystemClock` in the seconds that the subscriber asks for."""
+
+    def __init__(self) -> None:
+        from agent.clock import SystemClock
+
+        self._clock = SystemClock()
+
+    def utc_s(self) -> float:
+        reading = self._clock.reading()
+        return (reading.at_us + reading.utc_offset_us) / 1e6
+
+    def steady_s(self) -> float:
+        return self._clock.boot_us() / 1e6
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop in good order, so that the report is printed."""
+
+    def on_signal(_number: int, _frame: Any) -> None:
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _device(site: str | None, device: str | None) -> tuple[str | None, str | None]:
+    if device is None or "/" not in device:
+        return site, device
+    first, name = device.split("/", 1)
+    if site not in (None, first):
+        raise Problem(
+            where="--device",
+            what=f"{device} is not of site {site}",
+            remedy="Give one of the two",
+            code=Exit.COMMAND_LINE,
+        )
+    return first, name
+
+
+def _start(text: str) -> int:
+    number = 1 if text == "start" else int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
