@@ -26,6 +26,6 @@ def load(room: str, kind: str) -> ModuleType:
 def is_sensor(kind: str) -> bool:
     """Whether this kind of source gives samples and not pictures: its module then unpacks what it read into chunks."""
     return (
-        re.search(r"^def open_unpack\b", (_AGENT / "sources" / f"{kind}.py").read_text(encoding="utf-8"), re.M)
+        re.search(r"^def open_unpack\b", (_AGENT / "sources" / f"{kind}.py").read_text(encoding="utf-8"), re.MULTILINE)
         is not None
     )
