@@ -35,6 +35,7 @@ _OWN_RECEIVE_MAXIMUM = 20
 _OWN_PACKET_BYTES = 262_144
 # Fixed header 5, lengths and packet id 6, expiry and alias 8, property length 4, and some to spare.
 _HEADER_BYTES = 32
+_MQTT_MAXIMUM_BYTES = 268_435_455
 
 
 class _Client(paho.Client):
@@ -85,10 +86,10 @@ class Connection:
         """How many more messages the broker takes now."""
         return self.limits.messages - self.outstanding
 
-    def fits(self, topic: str, payload_bytes: int) -> bool:
-        """Does a message with such a payload keep to the broker's maximum packet size?"""
+    def payload_limit(self, topic: str) -> int:
+        """Bytes of payload that a message on this topic may have by the broker's maximum packet size."""
         most = self.limits.packet_bytes
-        return most is None or len(topic.encode()) + payload_bytes + _HEADER_BYTES <= most
+        return _MQTT_MAXIMUM_BYTES if most is None else most - len(topic.encode()) - _HEADER_BYTES
 
     def publish(
         self,
@@ -100,7 +101,7 @@ class Connection:
         correlation: bytes | None = None,
         alias: bool = False,
     ) -> int:
-        """Hands one QoS 1 message to the socket; returns the id that its PUBACK will carry. The caller asks `room` and `fits` first.
+        """Hands one QoS 1 message to the socket; returns the id that its PUBACK will carry. The caller asks `room` and `payload_limit` first.
 
         alias: a topic that comes often; it goes as a number after its first time, as far as the broker keeps numbers.
         Problem: the link is lost.

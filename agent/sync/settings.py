@@ -35,3 +35,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 30
     window: Annotated[int, Meta(ge=1, le=100, description="Messages on their way at once.")] = 20
     inflight: Annotated[int, Meta(ge=1024, description="Bytes on their way at once.")] = 65_536
+    reconnect_max_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3600,
+            description="The longest wait between two attempts to connect; the first ones come quickly, each wait is drawn at random.",
+        ),
+    ] = 300.0

@@ -1,0 +1,359 @@
+"""Items → messages. One cursor a stream says what was handed over on this connection; streams are served by priority, items are never sorted.
+
+A number leaves only after its row is durably marked *handed*, up to 200 numbers ahead in one commit. At most `window` messages and `inflight`
+bytes are on their way. What is fresh goes as it is on `live/`; what is late, was handed over before, or belongs to a backlog of more than
+one window goes as zlib batches on `back/`. PUBACKs are written in groups and not waited for: a lost one costs a duplicate.
+"""
+
+import logging
+from collections import deque
+
+import msgspec
+
+from agent.clock import Clock
+from agent.log import fact
+from agent.messages import batch, times, topics
+from agent.messages.envelope import grain_seconds
+from agent.store import items, outbox
+from agent.store.items import Item
+from agent.store.transaction import Transaction
+from agent.store.writer import Store, Ticket
+from agent.sync.connection import Connection
+from agent.sync.refusals import FAILURE, NO_SUBSCRIBER
+from agent.sync.session import Acknowledgement
+
+AHEAD = 200
+AHEAD_BYTES = 262_144
+LIVE_EXPIRY_S = 86_400
+# An event is news for a day, a summary for twice its grain after its end.
+EVENT_LIVE_US = LIVE_EXPIRY_S * 1_000_000
+PACE_S = 0.05
+# PUBACKs that wait to be written, and for how long at most.
+GROUP_ACKNOWLEDGED = 500
+GROUP_US = 250_000
+_RETRY_US = (5_000_000, 300_000_000)  # a stream that the broker refused: the first wait, the longest
+
+log = logging.getLogger(__name__)
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """Since the agent started. messages, items: acknowledged. unheard: messages that nobody subscribed to, acknowledged too."""
+
+    messages: int = 0
+    items: int = 0
+    resent: int = 0
+    unheard: int = 0
+    refused: int = 0
+    corrupt: int = 0
+    too_large: int = 0
+
+
+class _When(msgspec.Struct):
+    """What an item's body says about its time: window, event, or (a gap item has neither) when it was made."""
+
+    at: str = ""
+    w: tuple[str, int] | None = None
+    t: tuple[str, str | None] | None = None
+
+
+class _Stream:
+    def __init__(self, row: outbox.OutStream) -> None:
+        self.epoch, self.stream, self.text = row.epoch, row.stream, row.text
+        self.last_seq = row.last_seq
+        self.cursor = 0  # the last number handed over, or known to need no handing over, on this connection
+        self.loaded = 0  # the last number looked at
+        self.waiting: deque[Item] = deque()
+        self.not_before_us = 0
+        self.wait_us = _RETRY_US[0]
+
+    @property
+    def rank(self) -> tuple[int, int, int, str]:
+        """Events first, then summaries, coarse before fine, then the rest; the newest epoch first."""
+        kind, _, rest = self.text.partition("/")
+        if kind == "event":
+            return 0, 0, -self.epoch, self.text
+        if kind == "summary":
+            try:
+                return 1, -grain_seconds(rest.rpartition("/")[2]), -self.epoch, self.text
+            except ValueError:
+                return 2, 0, -self.epoch, self.text
+        return 2, 0, -self.epoch, self.text
+
+
+class _Out(msgspec.Struct):
+    """A message, ready or on its way."""
+
+    topic: str
+    payload: bytes
+    expiry_s: int | None
+    ids: list[int]
+    first: int  # number of its first item
+    stream: _Stream | None  # None: asked for by cmd/resend
+
+
+class Sender:
+    """Hands over on one connection. A new connection gets a new one; `counts` may go on from the last."""
+
+    def __init__(
+        self, store: Store, connection: Connection, *, device: str, window: int, inflight_bytes: int, clock: Clock,
+        counts: Counts | None = None, pace_s: float = PACE_S, store_limit_s: float = 5.0,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._connection = connection
+        self._device = device
+        self._window = window
+        self._inflight_bytes = inflight_bytes
+        self._clock = clock
+        self._pace_us = round(pace_s * 1e6)
+        self._store_limit_s = store_limit_s
+        self.counts = counts if counts is not None else Counts()
+        self._refusal = 0
+        self.lost = False  # something became lost since this was last set back
+        self._streams: dict[tuple[int, int], _Stream] = {}
+        self._order: list[_Stream] = []
+        self._resend: deque[Item] = deque()
+        self._sent: dict[int, _Out] = {}
+        self._parked: _Out | None = None  # ready, but too large for the bytes that may still go out
+        self._sent_bytes = 0
+        self._messages = 0
+        self._next_us = 0
+        self._acknowledged: list[int] = []
+        self._oldest_us = 0
+        with store.read() as reading:
+            for row in outbox.older_streams(reading, store.epoch):
+                self._add(row)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Looks which numbers were given since: to be called after commits."""
+        with self._store.read() as reading:
+            rows = outbox.running_streams(reading, self._store.epoch)
+        for row in rows:
+            known = self._streams.get((row.epoch, row.stream))
+            if known is None:
+                self._add(row)
+            else:
+                known.last_seq = row.last_seq
+
+    def _add(self, row: outbox.OutStream) -> None:
+        self._streams[row.epoch, row.stream] = _Stream(row)
+        self._order = sorted(self._streams.values(), key=lambda stream: stream.rank)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing on its way and nothing that could go now."""
+        return not (self._sent or self._parked or self._resend) and not any(self._has(stream) for stream in self._order)
+
+    @property
+    def ails(self) -> str | None:
+        """What keeps items back although the link is there."""
+        now_us = self._clock.boot_us()
+        if any(stream.not_before_us > now_us for stream in self._order):
+            return f"the broker refuses messages (0x{self._refusal:02X}). Look into its log; they are sent again"
+        if self.counts.too_large:
+            return f"{self.counts.too_large} items are larger than the broker's maximum packet size. Raise it; they stay here"
+        return None
+
+    @property
+    def resending(self) -> bool:
+        return bool(self._resend)
+
+    def resend(self, asked: list[Item]) -> None:
+        """Items of one stream of one epoch, in order, that go out on `back/` again."""
+        self._mark_handed(asked)
+        self._resend.extend(asked)
+        self.counts.resent += len(asked)
+
+    def pump(self) -> float:
+        """Hands over what may go now. Seconds after which more may go for the pace alone; a long time otherwise."""
+        while self._has_room():
+            now_us = self._clock.boot_us()
+            if self._messages < self._window:
+                # The first window after a connect: a broker, and what stands behind it, gets time to find its feet.
+                if now_us < self._next_us:
+                    return (self._next_us - now_us) / 1e6
+                self._next_us = now_us + self._pace_us
+            if self._parked is not None:
+                out, self._parked = self._parked, None
+                self._publish(out)
+            elif not self._hand_over(now_us):
+                break
+        return 1.0
+
+    def acknowledge(self, mark: Acknowledgement) -> None:
+        """One PUBACK; those of others (status, ledger) are passed over."""
+        sent = self._sent.pop(mark.mid, None)
+        if sent is None:
+            return
+        self._sent_bytes -= len(sent.payload)
+        if mark.code >= FAILURE:
+            self._refused(sent, mark.code)
+            return
+        self.counts.messages += 1
+        self.counts.items += len(sent.ids)
+        self.counts.unheard += mark.code == NO_SUBSCRIBER
+        if sent.stream is not None:
+            sent.stream.wait_us = _RETRY_US[0]
+        if not self._acknowledged:
+            self._oldest_us = self._clock.boot_us()
+        self._acknowledged += sent.ids
+
+    def write_acknowledged(self, *, all_of_them: bool = False) -> Ticket | None:
+        """Gives the PUBACKs to the store when a group is together or old enough."""
+        due = len(self._acknowledged) >= GROUP_ACKNOWLEDGED or self._clock.boot_us() - self._oldest_us >= GROUP_US
+        if not self._acknowledged or not (due or all_of_them):
+            return None
+        ids, self._acknowledged = self._acknowledged, []
+        return self._store.submit(
+            lambda transaction: items.mark_acknowledged(transaction, ids),
+            ends_group=all_of_them,
+            timeout_s=self._store_limit_s,
+        )
+
+    def _has_room(self) -> bool:
+        if len(self._sent) >= self._window or self._connection.room() <= 0:
+            return False
+        return self._parked is None or self._bytes_left(self._parked)
+
+    def _bytes_left(self, out: _Out) -> bool:
+        return not self._sent or self._sent_bytes + len(out.payload) <= self._inflight_bytes
+
+    def _has(self, stream: _Stream) -> bool:
+        return (
+            bool(stream.waiting) or stream.loaded < stream.last_seq
+        ) and stream.not_before_us <= self._clock.boot_us()
+
+    def _hand_over(self, now_us: int) -> bool:
+        """One message. False when there is none."""
+        for stream in self._order:
+            if stream.not_before_us > now_us or not (stream.waiting or self._load(stream)):
+                continue
+            if len(stream.waiting) <= self._window and self._fresh(stream.waiting[0]):
+                if self._send_live(stream):
+                    return True
+                continue
+            late = list(stream.waiting)
+            if len(late) <= self._window:
+                fresh = next((place for place, item in enumerate(late) if self._fresh(item)), len(late))
+                late = late[:fresh]
+            count = self._send_back(late, stream)
+            for _ in range(count):
+                stream.cursor = stream.waiting.popleft().seq
+            if count:
+                return True
+        return bool(self._resend) and self._hand_over_asked()
+
+    def _hand_over_asked(self) -> bool:
+        first = self._resend[0]
+        same: list[Item] = []
+        for item in self._resend:
+            if (item.epoch, item.stream) != (first.epoch, first.stream):
+                break
+            same.append(item)
+        for _ in range(self._send_back(same, None)):
+            self._resend.popleft()
+        return True
+
+    def _load(self, stream: _Stream) -> bool:
+        """Reads ahead and marks what was read as handed. True when there is something to send."""
+        while not stream.waiting and stream.loaded < stream.last_seq:
+            with self._store.read() as reading:
+                found = items.next_items(reading, stream.epoch, stream.stream, stream.loaded, AHEAD, AHEAD_BYTES)
+            if not found:
+                stream.loaded = stream.last_seq
+                return False
+            stream.loaded = found[-1].seq
+            sound = [item for item in found if item.intact]
+            for item in found:
+                if not item.intact:
+                    self._lose(item)
+            self._mark_handed(sound)
+            stream.waiting.extend(sound)
+        return bool(stream.waiting)
+
+    def _mark_handed(self, found: list[Item]) -> None:
+        ids = [item.id for item in found if item.state == items.PENDING]
+        if ids:
+            self._store.submit(
+                lambda transaction: items.mark_handed(transaction, ids), ends_group=True, timeout_s=self._store_limit_s
+            ).wait(self._store_limit_s)
+
+    def _lose(self, item: Item) -> None:
+        """The bytes are not those that were numbered: they never leave, and the number is said to be lost."""
+        log.error(fact("item corrupt", stream=item.stream_text, seq=item.seq))
+
+        def lose(transaction: Transaction) -> None:
+            items.mark_lost_corrupt(transaction, item)
+
+        self._store.submit(lose, ends_group=True, timeout_s=self._store_limit_s).wait(self._store_limit_s)
+        self.counts.corrupt += 1
+        self.lost = True
+
+    def _fresh(self, item: Item) -> bool:
+        """Is this the first sending, and is it still news?"""
+        if item.state != items.PENDING or item.epoch != self._store.epoch:
+            return False
+        reading = self._clock.reading()
+        if not reading.known:
+            return False
+        now_us = reading.at_us + reading.utc_offset_us
+        try:
+            when = msgspec.json.decode(item.body, type=_When)
+            if when.t is not None:
+                return now_us - times.parse(when.t[0]) <= EVENT_LIVE_US
+            if when.w is not None:
+                end_us = times.parse(when.w[0]) + when.w[1] * 1_000_000
+                return now_us - end_us <= 2 * when.w[1] * 1_000_000
+            return now_us - times.parse(when.at) <= EVENT_LIVE_US
+        except (msgspec.DecodeError, ValueError):
+            return False
+
+    def _send_live(self, stream: _Stream) -> bool:
+        item = stream.waiting.popleft()
+        stream.cursor = item.seq
+        topic = topics.live(self._device, stream.text)
+        if len(item.body) > self._connection.payload_limit(topic):
+            self._too_large(item)
+            return False
+        self._publish(_Out(topic, item.body, LIVE_EXPIRY_S, [item.id], item.seq, stream))
+        return True
+
+    def _send_back(self, found: list[Item], stream: _Stream | None) -> int:
+        """One batch of the first of these; how many are dealt with."""
+        topic = topics.back(self._device, found[0].stream_text)
+        limit = self._connection.payload_limit(topic)
+        most = max(1, min(batch.MAX_PACKED_BYTES, self._inflight_bytes, limit))
+        payload, count = batch.pack([item.body for item in found], most)
+        if len(payload) > limit:
+            self._too_large(found[0])
+            return 1
+        self._publish(_Out(topic, payload, None, [item.id for item in found[:count]], found[0].seq, stream))
+        return count
+
+    def _publish(self, out: _Out) -> None:
+        if not self._bytes_left(out):
+            self._parked = out
+            return
+        mid = self._connection.publish(out.topic, out.payload, expiry_s=out.expiry_s, alias=True)
+        self._sent[mid] = out
+        self._sent_bytes += len(out.payload)
+        self._messages += 1
+
+    def _too_large(self, item: Item) -> None:
+        """It stays todo: another broker, or this one with a larger limit, may take it."""
+        self.counts.too_large += 1
+        log.warning(fact("item too large for the broker", stream=item.stream_text, seq=item.seq, bytes=len(item.body)))
+
+    def _refused(self, sent: _Out, code: int) -> None:
+        """The broker has it not: the stream begins again at the refused number, after a pause that doubles."""
+        self.counts.refused += 1
+        self._refusal = code
+        if self.counts.refused & (self.counts.refused - 1) == 0:  # the 1st, 2nd, 4th, 8th…
+            log.warning(fact("messages refused by the broker", code=f"0x{code:02X}", count=self.counts.refused))
+        stream = sent.stream
+        if stream is None:
+            return
+        stream.waiting.clear()
+        stream.cursor = stream.loaded = min(stream.cursor, sent.first - 1)
+        stream.not_before_us = self._clock.boot_us() + stream.wait_us
+        stream.wait_us = min(stream.wait_us * 2, _RETRY_US[1])

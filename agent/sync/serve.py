@@ -1,0 +1,261 @@
+"""What is said on one connection: status, birth and ledger first, then items, answers to requests, and the orderly end."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from agent.clock import Clock
+from agent.log import fact
+from agent.messages import times, topics
+from agent.messages.birth import Birth
+from agent.messages.birth import digest as birth_digest
+from agent.messages.envelope import encode
+from agent.messages.status import Status
+from agent.store import items, reader
+from agent.store.transaction import Transaction
+from agent.store.writer import Store
+from agent.sync import commands
+from agent.sync.connection import Connection
+from agent.sync.ledger import Ledgers
+from agent.sync.sender import Sender
+from agent.sync.session import Message
+
+# How long the thread sleeps at most; what was committed meanwhile goes out then. A PUBACK, a request and `close` wake it at once.
+STEP_S = 0.1
+LEDGER_S = 900.0
+BIRTH_S = 5.0
+STATUS_AGAIN_S = 5.0
+# Requests that may wait while one is answered.
+_REQUESTS = 8
+
+log = logging.getLogger(__name__)
+
+
+class Says(msgspec.Struct):
+    """A message beside the items, waiting for a place among the broker's."""
+
+    topic: str
+    payload: bytes
+    retain: bool = True
+    expiry_s: int | None = None
+    correlation: bytes | None = None
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who speaks in one session. session: durable before CONNECT. connected_utc_us: of the connect; the will carries it too."""
+
+    device: str
+    epoch: str
+    boot: int
+    session: int
+    config_digest: str
+    connected_utc_us: int
+    undated: dict[str, tuple[int, int]]
+
+    def status(self, state: str, at_utc_us: int | None = None) -> bytes:
+        at_us = self.connected_utc_us if at_utc_us is None else at_utc_us
+        return encode(
+            Status(
+                d=self.device,
+                s=state,  # type: ignore[arg-type]
+                epoch=self.epoch,
+                boot=self.boot,
+                sess=self.session,
+                at=times.text_ms(at_us),
+                cfg=self.config_digest,
+                undated=self.undated,
+            )
+        )
+
+
+def draw_identity(store: Store, device: str, config_digest: str, clock: Clock, timeout_s: float) -> Identity:
+    """A new session number on the medium. Problem, TimeoutError: the store did not give it."""
+    drawn: list[tuple[int, str, int]] = []
+
+    def draw(transaction: Transaction) -> None:
+        drawn.append((items.draw_session(transaction), transaction.epoch_text, transaction.boot))
+
+    store.submit(draw, ends_group=True, timeout_s=timeout_s).wait(timeout_s)
+    session, epoch, boot = drawn[-1]
+    with store.read() as connection:
+        undated = reader.undated(connection)
+    return Identity(
+        device=device,
+        epoch=epoch,
+        boot=boot,
+        session=session,
+        config_digest=config_digest,
+        connected_utc_us=utc_us(clock),
+        undated=undated,
+    )
+
+
+def utc_us(clock: Clock) -> int:
+    """UTC as the system has it; right of the store it is only information."""
+    reading = clock.reading()
+    return max(0, reading.at_us + reading.utc_offset_us)
+
+
+class Service:
+    """One accepted connection until it ends. `step` raises Problem when the link is lost."""
+
+    def __init__(
+        self, store: Store, connection: Connection, sender: Sender, ledgers: Ledgers, identity: Identity, birth: Callable[[], Birth],
+        clock: Clock, *, ledger_s: float = LEDGER_S, store_limit_s: float = 5.0,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._connection = connection
+        self._sender = sender
+        self._ledgers = ledgers
+        self._identity = identity
+        self._birth = birth
+        self._clock = clock
+        self._ledger_us = round(ledger_s * 1e6)
+        self._store_limit_s = store_limit_s
+        self._online = identity.status("online")
+        self._says: deque[Says] = deque()
+        self._ledger_mid: int | None = None
+        self._own_mids: set[int] = set()
+        self._birth_digest = ""
+        self._birth_due_us = self._ledger_due_us = 0
+        self._status_us = clock.boot_us()
+        self._status_due = False
+        self._requests: deque[Message] = deque()
+        self._commits = 0
+        device = identity.device
+        self._say(topics.status(device), self._online)
+        self._look_at_birth()
+        self._say_ledger()
+        connection.subscribe([topics.commands(device), topics.status(device)])
+
+    def step(self, limit_s: float = STEP_S) -> None:
+        """Sends what may go, takes what came, waits at most this long."""
+        now_us = self._clock.boot_us()
+        commits = self._store.wait_for_commit(0.0, self._commits)
+        if commits != self._commits:
+            self._commits = commits
+            self._sender.refresh()
+        self._periodic(now_us)
+        self._flush()
+        pause_s = self._sender.pump()
+        self._sender.write_acknowledged()
+        self._connection.poll(min(limit_s, pause_s))
+        self._take()
+
+    def end(self, send_until_us: int, end_us: int) -> None:
+        """Sends items until the first moment at most, then ledger, offline and DISCONNECT until the second."""
+        while self._clock.boot_us() < send_until_us:
+            self.step(min(STEP_S, self._left_s(send_until_us)))
+            if self._sender.idle and not self._says:
+                break
+        ticket = self._sender.write_acknowledged(all_of_them=True)
+        with suppress(TimeoutError):
+            if ticket is not None:
+                ticket.wait(self._left_s(end_us) / 2)
+        self._says.clear()
+        with suppress(TimeoutError):  # a slow store must not turn an orderly end into a lost link
+            self._say_ledger(limit_s=self._left_s(end_us) / 2)
+        self._say(topics.status(self._identity.device), self._identity.status("offline", utc_us(self._clock)))
+        self._own_mids.clear()
+        while (self._says or self._own_mids) and self._clock.boot_us() < end_us:
+            self._flush()
+            self._connection.poll(min(STEP_S, self._left_s(end_us)))
+            self._take()
+        self._connection.disconnect()
+
+    def _left_s(self, until_us: int) -> float:
+        return max(0.01, (until_us - self._clock.boot_us()) / 1e6)
+
+    def _periodic(self, now_us: int) -> None:
+        if now_us >= self._birth_due_us:
+            self._look_at_birth()
+        if self._sender.lost:
+            self._sender.lost = False
+            self._say_ledger()
+        elif now_us >= self._ledger_due_us:
+            self._ledger_due_us = now_us + self._ledger_us
+            if self._ledgers.changed():
+                self._say_ledger()
+        if self._status_due and now_us - self._status_us >= STATUS_AGAIN_S * 1e6:
+            self._status_due, self._status_us = False, now_us
+            self._say(topics.status(self._identity.device), self._online)
+        while self._requests and not self._sender.resending:
+            self._answer(self._requests.popleft(), busy=False)
+
+    def _look_at_birth(self) -> None:
+        self._birth_due_us = self._clock.boot_us() + round(BIRTH_S * 1e6)
+        try:
+            birth = self._birth()
+        except Exception as error:  # noqa: BLE001  # what the agent says of itself must not hold up what it measured
+            log.warning(fact("no birth", error=f"{type(error).__name__}: {error}"))
+            self._birth_due_us = self._clock.boot_us() + self._ledger_us
+            return
+        digest = birth_digest(birth)
+        if digest != self._birth_digest:
+            self._birth_digest = digest
+            self._say(topics.birth(self._identity.device), encode(birth))
+
+    def _say_ledger(self, limit_s: float | None = None) -> None:
+        topic = topics.ledger(self._identity.device)
+        limit_s = self._store_limit_s if limit_s is None else limit_s
+        self._ledger_due_us = self._clock.boot_us() + self._ledger_us
+        self._say(topic, self._ledgers.make(self._connection.payload_limit(topic), limit_s))
+
+    def _say(self, topic: str, payload: bytes) -> None:
+        # A newer one takes the place of one that waits.
+        for waiting in [one for one in self._says if one.topic == topic and one.retain]:
+            self._says.remove(waiting)
+        self._says.append(Says(topic, payload))
+
+    def _flush(self) -> None:
+        while self._says and self._connection.room() > 0:
+            one = self._says.popleft()
+            mid = self._connection.publish(
+                one.topic, one.payload, retain=one.retain, expiry_s=one.expiry_s, correlation=one.correlation
+            )
+            self._own_mids.add(mid)
+            if one.topic == topics.ledger(self._identity.device):
+                self._ledger_mid = mid
+
+    def _take(self) -> None:
+        while self._connection.acknowledged:
+            mark = self._connection.acknowledged.popleft()
+            if mark.mid in self._own_mids:
+                self._own_mids.discard(mark.mid)
+                if mark.mid == self._ledger_mid and mark.code < 0x80:
+                    self._ledgers.confirmed()
+                elif mark.code >= 0x80:
+                    log.warning(
+                        fact("status, birth, ledger or an answer refused by the broker", code=f"0x{mark.code:02X}")
+                    )
+            else:
+                self._sender.acknowledge(mark)
+        while self._connection.received:
+            self._receive(self._connection.received.popleft())
+
+    def _receive(self, message: Message) -> None:
+        if message.topic == topics.status(self._identity.device):
+            # A late will of an earlier session, or another device with this name: what holds now is said again.
+            if message.payload != self._online:
+                self._status_due = True
+            return
+        if self._sender.resending:
+            if len(self._requests) < _REQUESTS:
+                self._requests.append(message)
+            else:
+                self._answer(message, busy=True)
+            return
+        self._answer(message, busy=False)
+
+    def _answer(self, message: Message, *, busy: bool) -> None:
+        outcome = commands.take(message, self._identity.device, self._store, busy=busy)
+        log.info(fact("request", outcome=outcome.what))
+        if outcome.resend:
+            self._sender.resend(outcome.resend)
+        if outcome.topic is not None:
+            self._says.append(
+                Says(outcome.topic, outcome.payload, retain=False, expiry_s=3600, correlation=outcome.correlation)
+            )

@@ -1,0 +1,245 @@
+"""The sync thread: connects, serves, backs off, and ends in order. What happens here never reaches the lanes or the store."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from agent.clock import Clock
+from agent.log import Repeated, fact
+from agent.messages import topics
+from agent.messages.birth import Birth
+from agent.problems import Problem
+from agent.store.writer import Store
+from agent.sync import refusals, tls
+from agent.sync import settings as sync_settings
+from agent.sync.address import Address, read_address
+from agent.sync.connection import open_connection
+from agent.sync.ledger import Ledgers
+from agent.sync.link import Interrupted
+from agent.sync.sender import Counts, Sender
+from agent.sync.serve import LEDGER_S, Service, draw_identity
+from agent.sync.session import Will
+from agent.sync.wake import Wake
+
+CONNECT_LIMIT_S = 2.0
+STORE_LIMIT_S = 5.0
+# After the last items: ledger, offline and DISCONNECT get this long at most.
+LAST_WORDS_S = 0.6
+# A connection that lived this long was a good one: the waits begin anew.
+GOOD_S = 20.0
+# So many that ended within this time after their CONNACK look like a second client with our id.
+SHORT_S, SHORT_TIMES = 5.0, 3
+
+log = logging.getLogger(__name__)
+
+
+class LinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the link now. since_us: boot time of the last change between connected and not. problem: why not, or what ails it.
+
+    messages, items: acknowledged by the broker since the start; resent: asked for again; unheard: messages that nobody subscribed to;
+    refused: messages the broker did not take (their items stay to be sent); corrupt: items whose bytes had changed on the disk;
+    retry_s: the wait before the next attempt, null while connected.
+    """
+
+    connected: bool
+    broker: str
+    since_us: int
+    problem: str | None = None
+    session: int | None = None
+    connects: int = 0
+    retry_s: float | None = None
+    messages: int = 0
+    items: int = 0
+    resent: int = 0
+    unheard: int = 0
+    refused: int = 0
+    corrupt: int = 0
+    too_large: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+
+class Sync:
+    """Made by `open_sync`. `state` may be read by any thread at any time."""
+
+    def __init__(
+        self, store: Store, settings: sync_settings.Config, *, device: str, birth: Callable[[], Birth], config_digest: str,
+        clock: Clock, stop: threading.Event, rng: random.Random, ledger_s: float, address: Address, wake: Wake,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._settings = settings
+        self._device = device
+        self._birth = birth
+        self._config_digest = config_digest
+        self._clock = clock
+        self._stop = stop
+        self._rng = rng
+        self._ledger_s = ledger_s
+        self._address = address
+        self._wake = wake
+        self._closing = threading.Event()
+        self._send_until_us = self._end_us = 0
+        self._counts = Counts()
+        self._ledgers = Ledgers(store, device, clock)
+        self._repeated = Repeated(log)
+        self._short = 0  # connections in a row that ended at once
+        self._bytes = (0, 0)  # sent, received by connections that have ended
+        self.state = LinkState(connected=False, broker=str(address), since_us=clock.boot_us())
+        self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+        self._thread.start()
+
+    def close(self, final_send_s: float = 2.0) -> None:
+        """Sends what is stored for at most this long, then ledger, offline, DISCONNECT. Returns when the thread has ended, or has not in time."""
+        if not self._closing.is_set():
+            now_us = self._clock.boot_us()
+            self._send_until_us = now_us + round(final_send_s * 1e6)
+            self._end_us = self._send_until_us + round(LAST_WORDS_S * 1e6)
+            self._closing.set()
+            self._wake.set()
+        self._thread.join(final_send_s + LAST_WORDS_S + 0.2)
+        if self._thread.is_alive():
+            log.warning(fact("sync did not end in time", limit_s=final_send_s + LAST_WORDS_S))
+
+    def _run(self) -> None:
+        tries = 0
+        while not self._closing.is_set() and not self._stop.is_set():
+            began_us = self._clock.boot_us()
+            try:
+                self._connect_and_serve()
+                break
+            except Interrupted:
+                break
+            except Problem as error:
+                problem = error
+            except TimeoutError as error:
+                problem = Problem(
+                    where="store", what=f"it did not answer the sync thread: {error}", remedy="It is tried again."
+                )
+            except Exception as error:  # whatever it is, the lanes and the store go on without a network
+                log.debug("sync failed", exc_info=error)
+                problem = Problem(
+                    where="sync",
+                    what=f"it failed: {type(error).__name__}: {error}",
+                    remedy="It is tried again; please report this.",
+                )
+            was_connected = self.state.connected
+            lived_s = (self._clock.boot_us() - (self.state.since_us if was_connected else began_us)) / 1e6
+            if was_connected and lived_s >= GOOD_S:
+                tries = 0
+            problem = self._judge(problem, was_connected, lived_s)
+            wait_s = self._rng.uniform(0.0, min(self._settings.reconnect_max_s, 2.0 ** min(tries, 20)))
+            tries += 1
+            self._tell(connected=False, problem=str(problem), retry_s=round(wait_s, 3), session=None)
+            self._repeated.fault("link", str(problem), self._clock.boot_us())
+            self._clock.wait(self._closing, wait_s)
+        if self.state.connected:
+            self._tell(connected=False, session=None)
+
+    def _judge(self, problem: Problem, was_connected: bool, lived_s: float) -> Problem:
+        """A second client with this client id shows only by connections that end at once, one after another."""
+        self._short = self._short + 1 if was_connected and lived_s < SHORT_S else 0
+        if self._short >= SHORT_TIMES and "another client" not in problem.what:
+            return refusals.taken_over_silently(self._address, "mqtt", self._short)
+        return problem
+
+    def _connect_and_serve(self) -> None:
+        """Returns after an orderly end; raises what ended the connection otherwise."""
+        identity = draw_identity(self._store, self._device, self._config_digest, self._clock, STORE_LIMIT_S)
+        will = Will(topic=topics.status(self._device), payload=identity.status("lost"))
+        with open_connection(
+            self._settings,
+            client_id=topics.client_id(self._device),
+            will=will,
+            clock=self._clock,
+            wake=self._wake,
+            closing=self._closing.is_set,
+            timeout_s=CONNECT_LIMIT_S,
+        ) as connection:
+            self._tell(
+                connected=True, problem=None, retry_s=None, session=identity.session, connects=self.state.connects + 1
+            )
+            log.info(fact("connected", broker=self._address, session=identity.session))
+            sender = Sender(
+                self._store,
+                connection,
+                device=self._device,
+                window=min(self._settings.window, connection.limits.messages),
+                inflight_bytes=self._settings.inflight,
+                clock=self._clock,
+                counts=self._counts,
+                store_limit_s=STORE_LIMIT_S,
+            )
+            try:
+                service = Service(
+                    self._store,
+                    connection,
+                    sender,
+                    self._ledgers,
+                    identity,
+                    self._birth,
+                    self._clock,
+                    ledger_s=self._ledger_s,
+                )
+                told_us = self._clock.boot_us()
+                while not self._closing.is_set():
+                    service.step()
+                    if self._clock.boot_us() - told_us >= 1_000_000:
+                        told_us = self._clock.boot_us()
+                        self._tell(problem=sender.ails)
+                        self._tell_counts(connection.sent_bytes, connection.received_bytes)
+                        if told_us - self.state.since_us >= SHORT_S * 1e6:
+                            self._short = 0
+                            self._repeated.gone("link", f"the link to {self._address} is back")
+                service.end(self._send_until_us, self._end_us)
+            finally:
+                self._tell_counts(connection.sent_bytes, connection.received_bytes)
+                self._bytes = (self.state.sent_bytes, self.state.received_bytes)
+
+    def _tell(self, **changes: object) -> None:
+        if "connected" in changes and changes["connected"] != self.state.connected:
+            changes["since_us"] = self._clock.boot_us()
+        self.state = msgspec.structs.replace(self.state, **changes)
+
+    def _tell_counts(self, sent_bytes: int, received_bytes: int) -> None:
+        self._tell(
+            sent_bytes=self._bytes[0] + sent_bytes,
+            received_bytes=self._bytes[1] + received_bytes,
+            **msgspec.structs.asdict(self._counts),
+        )
+
+
+@contextmanager
+def open_sync(
+    store: Store,
+    settings: sync_settings.Config,
+    *,
+    device: str,
+    birth: Callable[[], Birth],
+    config_digest: str,
+    clock: Clock,
+    stop: threading.Event,
+    rng: random.Random,
+    ledger_s: float = LEDGER_S,
+) -> Iterator[Sync]:
+    """Runs the sync thread; leaving the `with` closes it in order (`Sync.close`), before the store is closed.
+
+    device: "site/name". birth: called on the sync thread, at each connect and every few seconds. config_digest: as in status. stop: once set,
+    no new connection is begun; a standing one goes on until the end, so that what the lanes still store goes out. ledger_s: between two ledgers,
+    if anything changed. Problem (CONFIG): an address, certificate or key that cannot be right.
+    """
+    address = read_address(settings)
+    if address.tls:
+        tls.open_context(settings)
+    with Wake() as wake:
+        sync = Sync(
+            store, settings, device=device, birth=birth, config_digest=config_digest, clock=clock, stop=stop, rng=rng,
+            ledger_s=ledger_s, address=address, wake=wake,
+        )  # fmt: skip
+        try:
+            yield sync
+        finally:
+            sync.close()
