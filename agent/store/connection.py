@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 from agent.store import folder
 
@@ -30,16 +31,33 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """A read-only connection that works while an agent writes, and when none does. Problem (STORE) when there is no store."""
+    """A read-only connection that works while an agent writes, and when none does. Problem (STORE) when there is no readable store."""
     if not path.exists():
         raise folder.problem(path, "there is no store here", "Start the agent once: `edge-agent run CONFIG`")
+    try:
+        return _reading(path, "mode=ro")
+    except sqlite3.Error as error:
+        # Who may not write the folder cannot make the log's index; with no log there, the file alone is whole.
+        unwritable = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        if unwritable and not path.with_name(path.name + "-wal").exists():
+            try:
+                return _reading(path, "mode=ro&immutable=1")
+            except sqlite3.Error:
+                pass
+        raise folder.unusable(path, error) from error
+
+
+def _reading(path: Path, how: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"file:{path.absolute().as_posix().replace('?', '%3f').replace('#', '%23')}?mode=ro",
-        uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False,
-    )  # fmt: skip
+        f"file:{quote(str(path.absolute()))}?{how}",
+        uri=True,
+        timeout=BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
     try:
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
-    except sqlite3.Error as error:
+    except BaseException:
         connection.close()
-        raise folder.unusable(path, error) from error
+        raise
     return connection

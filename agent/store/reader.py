@@ -129,3 +129,8 @@ def started_rules(connection: sqlite3.Connection, lane: str) -> frozenset[str]:
         (lane,),
     )
     return frozenset(rule for rule, phase, _ in rows if phase == 0)
+
+
+def names_of(connection: sqlite3.Connection, kind: str) -> list[str]:
+    """All names of a kind, in the order in which they were entered."""
+    return [text for (text,) in connection.execute("SELECT text FROM name WHERE kind = ? ORDER BY id", (kind,))]
