@@ -17,7 +17,7 @@ VIDEO_BITS_PER_S = 4_000_000
 
 
 class LaneFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What no row says about a lane. models: model → "sha256:…". units: reading → unit. video_bits_per_s: of the video not sent, 0: none."""
+    """What no row says about a lane. models: model → sha256 in hex. units: reading → unit. video_bits_per_s: of the video not sent, 0: none."""
 
     models: Mapping[str, str] = {}
     units: Mapping[str, str] = {}
@@ -113,7 +113,7 @@ def now_text(transaction: Transaction) -> str:
 
 def _model(digest: str | None, name: str, content: Content) -> summary.ModelCounts:
     return summary.ModelCounts(
-        sha=digest,
+        sha=None if digest is None else f"sha256:{digest}",
         inf=content.models[name],
         n=dict(sorted(content.labels.get(name, {}).items())),
         uniq={},  # tracks are not stored yet
