@@ -5,8 +5,8 @@ Gives   Frame, Read, Write, Gap records by `read()`; one record a call, on the c
 Threads the capture thread owns the open source and calls `read`; nobody else does. `unpack` runs on the lane thread.
 Fails   Problem: cannot be opened, or died. `reopening` tries again for ever with backoff; the lane is blind meanwhile and says so.
         Ended: a file or folder is at its end; the lane closes its tick and is not restarted.
-Add one a file with a docstring (format and its source), `Config`, `open_source`, the class; it is then in `check`, in the reference and
-        in tests/contracts/test_sources.py at once.
+Add one a file with a docstring (format and its source), `Config`, `open_source`, `every_record`, the class; it is then in `check`, in
+        the reference and in tests/contracts/test_sources.py at once.
 """
 
 import threading
@@ -15,11 +15,16 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from agent.clock import Clock
+from agent.problems import Problem
 from agent.records import Gap, Input, SampleChunk
 
 
 class Ended(Exception):
     """The source is at its end, in good order."""
+
+
+class Stalled(Problem):
+    """The source is open and gives nothing, or only what is old."""
 
 
 class Source(Protocol):
@@ -44,3 +49,6 @@ class Kind(Protocol):
         self, config: Any, clock: Clock, stop: threading.Event, where: str
     ) -> AbstractContextManager[Source]:
         """Opens it; Problem when it is not there. where: the config key, for Problems."""
+
+    def every_record(self, config: Any) -> bool:
+        """True: nothing may be replaced, the capture side waits for the lane. False: the newest wins."""

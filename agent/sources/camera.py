@@ -1,11 +1,36 @@
-"""A camera, a stream or a video file through OpenCV. Frames: uint8 BGR (height, width, 3)."""
+"""A camera, a stream or a video file through OpenCV. Frames: uint8 BGR (height, width, 3).
 
-from typing import Annotated, Literal
+A stream's or device's frame is dated when it arrives; a file's by its own timestamps. Passwords go into the address for the library's call
+alone; no text of ours holds one.
+"""
+
+import errno
+import logging
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from agent.clock import Clock
+from agent.log import fact
+from agent.problems import Problem
+from agent.records import Frame
+from agent.sources import Source, Stalled
+from agent.sources._address import shown, with_credentials
+from agent.sources._reachable import check_host, no_video
+from agent.sources._video_file import VideoFile
 from agent.values import RelativePath, Secret
+
+# OpenCV hands out old frames of a dead link after this; so a read that lasted as long is a stall.
+_READ_TIMEOUT_S = 3.0
+
+_log = logging.getLogger(__name__)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,3 +66,149 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stall_s: Annotated[
         float, Meta(gt=0, le=600, description="No frame for this long: the lane is blind, the source is opened anew.")
     ] = 5.0
+
+
+def every_record(config: Config) -> bool:
+    """True for a file of which every frame counts."""
+    return config.pace == "all" and _form(config.url) == "file"
+
+
+@contextmanager
+def open_source(config: Config, clock: Clock, stop: threading.Event, where: str) -> Iterator[Source]:
+    """Problem: no such file, device or host; refused; nothing there that can be read as video."""
+    form = _form(config.url)
+    if form == "file":
+        file = VideoFile(
+            lambda: _open_file(config.url, where),
+            config.url,
+            loop=config.loop,
+            live=config.pace == "live",
+            clock=clock,
+            stop=stop,
+            where=f"{where}.url",
+        )
+        try:
+            yield file
+        finally:
+            file.close()
+        return
+    timeout_s = min(_READ_TIMEOUT_S, config.stall_s)
+    capture = _open_device(config, where) if form == "device" else _open_stream(config, timeout_s, where)
+    try:
+        yield Camera(capture, shown(config.url), timeout_s, clock, f"{where}.url")
+    finally:
+        capture.release()
+
+
+class Camera:
+    """An open stream or device. `read` waits for the next frame for as long as the library does, at most about 3 s."""
+
+    def __init__(self, capture: Any, name: str, timeout_s: float, clock: Clock, where: str) -> None:
+        self._capture, self._name, self._clock, self._where = capture, name, clock, where
+        self._timeout_us = round(timeout_s * 1e6)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Problem when the camera is gone, Stalled when the library waited in vain."""
+        del timeout_s  # OpenCV's wait cannot be shortened for one call
+        began_us = self._clock.boot_us()
+        read, pixels = self._capture.read()
+        at_us = self._clock.boot_us()
+        if at_us - began_us >= self._timeout_us:
+            # After a timeout the library still returns frames as if they were new: they are not.
+            raise Stalled(
+                where=self._where,
+                what=f"{self._name} gave no frame for {(at_us - began_us) / 1e6:.1f} s",
+                remedy="Check the camera and the network; it is opened anew",
+            )
+        if not read:
+            raise Problem(
+                where=self._where,
+                what=f"{self._name} gives no more frames",
+                remedy="Check the camera and its cable; it is opened anew",
+            )
+        return Frame(at_us=at_us, pixels=pixels)
+
+
+def _form(url: str) -> Literal["stream", "device", "file"]:
+    if "://" in url:
+        return "stream"
+    return "device" if url.startswith("/dev/") else "file"
+
+
+def _open_stream(config: Config, timeout_s: float, where: str) -> Any:
+    from agent.sources._capture import open_stream
+
+    check_host(config.url, f"{where}.url")
+    capture = open_stream(with_credentials(config.url, config.user, config.password), timeout_s)
+    if not capture.isOpened():
+        raise no_video(config.url, has_user=config.user is not None, where=f"{where}.url")
+    return capture
+
+
+def _open_device(config: Config, where: str) -> Any:
+    from agent.sources._capture import open_device
+
+    path = os.path.realpath(config.url)  # /dev/v4l/by-id/… is a link
+    _check_device(config.url, path, where)
+    capture, differences = open_device(path, width=config.width, height=config.height, rate_hz=config.rate_hz)
+    if not capture.isOpened():
+        raise Problem(
+            where=f"{where}.url",
+            what=f"{config.url} is there, but gives no video",
+            remedy="Is it a capture device (v4l2-ctl --list-devices)? Some cameras have two, one of them without pictures",
+        )
+    if differences:
+        _log.warning(
+            fact("the camera gives otherwise than asked", camera=config.url, differences="; ".join(differences))
+        )
+    return capture
+
+
+def _check_device(name: str, path: str, where: str) -> None:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    except OSError as error:
+        remedies = {
+            errno.ENOENT: "Is it plugged in? ls /dev/v4l/by-id shows the cameras that are",
+            errno.EACCES: "Add the user to the group video: usermod -aG video USER",
+            errno.EBUSY: "Another program has it open: fuser -v shows which",
+        }
+        raise Problem(
+            where=f"{where}.url",
+            what=f"{name}: {(error.strerror or str(error)).lower()}",
+            remedy=remedies.get(error.errno or 0, "Check the device with v4l2-ctl --list-devices"),
+        ) from None
+    try:
+        if not stat.S_ISCHR(os.fstat(handle).st_mode):
+            raise Problem(
+                where=f"{where}.url", what=f"{name} is no device", remedy="Name a device, an address or a video file"
+            )
+    finally:
+        os.close(handle)
+
+
+def _open_file(url: str, where: str) -> Any:
+    from agent.sources._capture import open_file
+
+    path = Path(url)
+    if path.is_dir():
+        raise Problem(
+            where=f"{where}.url", what=f"{url} is a folder", remedy='For a folder of images set kind = "images"'
+        )
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise Problem(
+            where=f"{where}.url",
+            what=f"the video file {url} cannot be read: {(error.strerror or str(error)).lower()}",
+            remedy="Give the path of a video file, relative to the config file",
+        ) from None
+    capture = None if empty else open_file(url)
+    if capture is None or not capture.isOpened():
+        raise Problem(
+            where=f"{where}.url",
+            what=f"{url} is {'empty' if empty else 'no video that OpenCV can read'}",
+            remedy="Give a video file that a player shows (MJPG in .avi and H.264 in .mp4 are read everywhere)",
+        )
+    return capture
