@@ -12,6 +12,7 @@ from collections import deque
 _WINDOW_NS = 30_000_000_000
 _LEAST = 5  # answers before the line is used
 _KEPT = 0.3
+_TOLERANCE_NS = 200_000
 # The shortest round trip grows old, so that one lucky answer does not rule for ever: 10 µs an hour.
 _AGING = 10_000 / 3_600e9
 
@@ -53,6 +54,15 @@ class ClockFit:
         while self._answers[0][0] < sent_ns - _WINDOW_NS:
             self._answers.popleft()
         self._fit()
+        # The device had the question after it was sent and before it was answered. A line that says otherwise follows a past in which
+        # the device's clock ran at another rate.
+        tolerance_ns = _TOLERANCE_NS + self._shortest_ns / 2
+        while (
+            len(self._answers) > _LEAST
+            and not sent_ns - tolerance_ns <= self.host_ns(tick) <= answered_ns + tolerance_ns
+        ):
+            self._answers.popleft()
+            self._fit()
 
     def host_ns(self, tick: int) -> int:
         """When the device's clock showed `tick`, in the host's time."""

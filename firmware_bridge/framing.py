@@ -99,9 +99,12 @@ class Receiver:
         return packets
 
     def _decode(self, block: bytes) -> Packet | None:
-        raw = cobs_decode(block) if len(block) <= LONGEST else b""
-        if raw is None or len(block) < _SHORTEST or crc_hqx(raw, 0xFFFF) != _GOOD:
-            self._count("too_long" if raw == b"" else "bad_cobs" if raw is None else "bad_crc")
+        raw = cobs_decode(block) if len(block) <= LONGEST else None
+        if raw is None:
+            self._count("bad_cobs" if len(block) <= LONGEST else "too_long")
+            return None
+        if len(block) < _SHORTEST or crc_hqx(raw, 0xFFFF) != _GOOD:
+            self._count("bad_crc")
             return None
         self._heard = True
         self.good += 1

@@ -213,10 +213,10 @@ class Session:
         ends = {run.stream.id: run.tick + run.count * self.description.tick_hz / run.stream.rate_hz for run in runs}
         chunks = []
         for run in runs:
+            at_ns = now_ns - round((ends[run.stream.id] - run.tick) * 1e9 / self.description.tick_hz)
             if self._clock.synchronised:
-                at_ns = self._clock.host_ns(run.tick)
-            else:
-                at_ns = now_ns - round((ends[run.stream.id] - run.tick) * 1e9 / self.description.tick_hz)
+                # Whatever the fit says, a sample was taken before it came.
+                at_ns = min(at_ns, self._clock.host_ns(run.tick))
             chunks.append(
                 Chunk(
                     stream=run.stream,
