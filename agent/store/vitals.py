@@ -68,16 +68,16 @@ def lanes(connection: sqlite3.Connection, names: Sequence[str], clock: Clock) ->
 
 def _count(connection: sqlite3.Connection, found: dict[int, LaneVitals], age: "_Age") -> None:
     """Adds up the last minute and the last hour. Ids are in the order of storing, so it stops at the first tick that is older."""
-    minute_id = hour_id = (1 << 63) - 1
+    minute_id = hour_id = 0
     for number, boot, at_us, lane, seen, failed, dropped, counts in connection.execute(
         "SELECT id, boot, at_us, lane, seen, failed, dropped, counts FROM tick ORDER BY id DESC"
     ):
         seconds = age(boot, at_us)
-        if seconds is None or seconds >= 3600:
-            break
-        hour_id = number
-        if seconds < 60:
+        if not minute_id and (seconds is None or seconds >= 60):
             minute_id = number
+        if seconds is None or seconds >= 3600:
+            hour_id = number
+            break
         vitals = found.get(lane)
         if vitals is None:
             continue
@@ -86,9 +86,9 @@ def _count(connection: sqlite3.Connection, found: dict[int, LaneVitals], age: "_
         vitals.failed_hour += failed
         vitals.dropped_hour += dropped
         vitals.unstored_hour += json.loads(counts).get("u", 0) if counts else 0
-    for place, first in (("results_minute", minute_id), ("results_hour", hour_id)):
-        # A second's results come just before its tick: those of the oldest second are left out.
-        for lane, count in connection.execute("SELECT lane, count(*) FROM result WHERE id > ? GROUP BY lane", (first,)):
+    for place, after in (("results_minute", minute_id), ("results_hour", hour_id)):
+        # A second's results come just before its tick, so after the newest tick that is older.
+        for lane, count in connection.execute("SELECT lane, count(*) FROM result WHERE id > ? GROUP BY lane", (after,)):
             if lane in found:
                 setattr(found[lane], place, count)
 

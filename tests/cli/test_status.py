@@ -1,0 +1,180 @@
+"""`status` and `export` as a technician runs them: a config, a data folder, with and without an agent."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers.lane_seconds import found, second
+from peers.manual_clock import ManualClock
+
+from agent.__main__ import main
+from agent.cli import status
+from agent.clock import SystemClock
+from agent.config.read import read
+from agent.problems import Exit
+from agent.store import items
+from agent.store.lane_rows import clock_job, lane_second_job
+from agent.store.settings import Config
+from agent.store.writer import Store, open_store
+from agent.values import Bytes
+
+ROOMY = Config(max_loss_s=5, keep_free=Bytes(0))
+WAIT_S = 20.0
+LANE = """
+[lane.{lane}.source]
+kind = "camera"
+url = "clip.avi"
+[lane.{lane}.model.faces]
+path = "faces.tflite"
+decoder = "blazeface"
+"""
+HEAD = """version = 1
+[device]
+site = "s"
+name = "n"
+data = "data"
+[store]
+keep_free = "{keep_free}"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_config(tmp_path, "yard", "shed")
+
+
+def write_config(folder: Path, *lanes: str, keep_free: str = "1 kB") -> Path:
+    path = folder / "edge.toml"
+    path.write_text(HEAD.format(keep_free=keep_free) + "".join(LANE.format(lane=lane) for lane in lanes))
+    return path
+
+
+@contextmanager
+def running(config: Path, clock: Any) -> Iterator[Store]:
+    with open_store(config.parent / "data", clock=clock, device="s/n", settings=ROOMY) as store:
+        store.submit(clock_job(clock.reading()))
+        yield store
+
+
+def flush(store: Store) -> None:
+    store.submit(
+        lambda transaction: (items.append(transaction, "event/yard", lambda _: b"x"), None)[1], ends_group=True
+    ).wait(WAIT_S)
+
+
+def collected(config: Path, clock: Any) -> dict[str, Any]:
+    return status.collect(read(config), clock)
+
+
+def test_lanes_their_ages_and_rates(config: Path) -> None:
+    clock = ManualClock(10_000_000_000)
+    with running(config, clock) as store:
+        for ago_s in (4000, 1800, 30, 4):
+            at_us = clock.boot_us() - ago_s * 1_000_000
+            store.submit(lane_second_job(second("yard", at_us, found("face", "face"), gated=1, dropped=1)))
+        store.submit(lane_second_job(second("yard", clock.boot_us() - 2_000_000)))
+        store.submit(lane_second_job(second("shed", clock.boot_us() - 2_000_000, alive_us=0)))
+        flush(store)
+        told = collected(config, clock)
+    yard, shed = told["lanes"]["yard"], told["lanes"]["shed"]
+    assert (yard["state"], yard["alive_s"], yard["input_s"]) == ("running", 2.0, 4.0)
+    assert yard["result_s"] == 4.5
+    assert (yard["inputs_minute"], yard["inputs_hour"], yard["dropped_hour"]) == (6, 9, 3)
+    assert (yard["results_minute"], yard["results_hour"]) == (4, 6)
+    assert (shed["state"], shed["blind"], shed["input_s"], shed["result_s"]) == ("blind", True, None, None)
+    assert told["backlog"] == {"event/yard": 1}
+    assert told["time_source"] == "ntp"
+    assert told["running"].startswith("process ")
+
+
+def test_a_lane_is_blind_when_its_source_was_open_too_long_ago(config: Path) -> None:
+    clock = ManualClock(10_000_000_000)
+    with running(config, clock) as store:
+        store.submit(lane_second_job(second("yard", clock.boot_us())))
+        flush(store)
+        clock.advance(24)
+        assert not collected(config, clock)["lanes"]["yard"]["blind"]
+        clock.advance(2)
+        assert collected(config, clock)["lanes"]["yard"]["blind"]
+
+
+def test_what_the_running_agent_says_of_itself_is_shown_with_its_age(config: Path) -> None:
+    clock = ManualClock(10_000_000_000)
+    with running(config, clock) as store:
+        flush(store)
+        model = {"runtime": "litert", "delegate": "xnnpack", "sha256": "x", "problem": None}
+        lanes = {
+            "yard": {"state": "ended", "problem": None, "models": {"faces": model}},
+            "shed": {"state": "failed", "problem": "no camera"},
+        }
+        state = {
+            "at_us": clock.boot_us() - 3_000_000,
+            "boot": clock.boot_id(),
+            "lanes": lanes,
+            "link": "connected",
+            "unstored": {"yard": 3},
+        }
+        (store.folder / "state.json").write_text(json.dumps(state))
+        told = collected(config, clock)
+        text = status.describe(told)
+        # Of another boot it says nothing.
+        assert collected(config, ManualClock(10_000_000_000, boot="boot-two"))["state_age_s"] is None
+    assert told["lanes"]["yard"]["state"] == "ended"
+    assert not told["lanes"]["yard"]["blind"]
+    assert told["lanes"]["shed"]["state"] == "blind"
+    assert told["lanes"]["yard"]["delegates"] == {"faces": "xnnpack"}
+    for part in ("faces on xnnpack", "no camera", "connected (3.0 s ago)", "yard 3", "event/yard 1"):
+        assert part in text
+
+
+def test_ages_count_over_a_reboot_by_utc(config: Path) -> None:
+    clock = ManualClock(10_000_000_000)
+    with running(config, clock) as store:
+        store.submit(lane_second_job(second("yard", clock.boot_us(), found("face"))))
+        flush(store)
+    later = ManualClock(30_000_000, utc="2026-11-24T03:02:00Z", boot="boot-two")
+    told = collected(config, later)
+    assert told["lanes"]["yard"]["input_s"] == 120.0
+    assert told["lanes"]["yard"]["state"] == "stopped"
+    assert told["running"] is None
+    later.lose_utc()
+    assert collected(config, later)["lanes"]["yard"]["input_s"] is None
+
+
+def test_low_space_is_said(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "yard", keep_free="900000000 GB")
+    with running(config, ManualClock()):
+        pass
+    told = collected(config, ManualClock())
+    assert not told["storing_results"]
+    assert "results are not stored" in status.describe(told)
+
+
+def test_the_commands_and_their_exit_codes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", str(config)]) == Exit.STORE
+    assert "no store here" in capsys.readouterr().err
+    clock = SystemClock()
+    config = write_config(config.parent, "yard")
+    with running(config, clock) as store:
+        store.submit(lane_second_job(second("yard", clock.boot_us(), found("face"))))
+        flush(store)
+        assert main(["status", str(config)]) == Exit.DONE
+        assert "yard" in capsys.readouterr().out
+        assert main(["export", str(config), "--rows"]) == Exit.DONE
+        assert [json.loads(line)["k"] for line in capsys.readouterr().out.splitlines()] == ["result", "tick"]
+        assert main(["export", str(config)]) == Exit.COMMAND_LINE
+        assert "--rows" in capsys.readouterr().err
+    write_config(config.parent, "yard", "shed")  # a lane that never ran is blind
+    assert main(["status", str(config), "--json"]) == Exit.NO
+    assert json.loads(capsys.readouterr().out)["lanes"]["shed"]["state"] == "stopped"
+
+
+def test_without_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    if status.CONFIGS[1].exists():
+        pytest.skip(f"{status.CONFIGS[1]} is there")
+    assert main(["status"]) == Exit.COMMAND_LINE
+    assert "no config file is named" in capsys.readouterr().err
