@@ -5,25 +5,54 @@ import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from agent.config.kinds import kind_of
+from agent.clock import Clock
 from agent.config.read import Loaded
 from agent.messages import birth as message
-from agent.messages.envelope import grain_seconds
+from agent.messages.envelope import Quality, grain_seconds
+from agent.messages.times import text_ms
 from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.supervisor import LaneState
+from agent.store import reader
+from agent.store.writer import Store
+from agent.version import VERSION
 
 
-def lanes(loaded: Loaded, states: Mapping[str, LaneState], lane: Callable[[str], LiveLane]) -> dict[str, message.Lane]:
+def make_birth(
+    loaded: Loaded, store: Store, clock: Clock, states: Mapping[str, LaneState], lane: Callable[[str], LiveLane]
+) -> message.Birth:
+    """As of now: what changes, such as a delegate that was got later, changes its digest."""
+    reading = clock.reading()
+    with store.read() as connection:
+        running = reader.epochs(connection, 1)[0]
+    return message.Birth(
+        d=loaded.device,
+        epoch=running.text,
+        prev=running.prev,
+        why=running.why,
+        boot=running.boot,
+        at=text_ms(reading.at_us + reading.utc_offset_us),
+        agent=VERSION,
+        os=_system(),
+        hw=message.Hardware(model=_board(), machine=platform.machine(), ram_mb=_memory_mb(), cores=os.cpu_count()),
+        cfg=loaded.digest,
+        tq=Quality(s=reading.source, e=reading.error_ms),  # type: ignore[arg-type]  # the clock has these words
+        lanes=_lanes(loaded, states, lane),
+        streams=_streams(loaded),
+        cmds={"resend": 1},
+    )
+
+
+def _lanes(loaded: Loaded, states: Mapping[str, LaneState], lane: Callable[[str], LiveLane]) -> dict[str, message.Lane]:
     return {
         name: message.Lane(
-            source=kind_of(config.source),
+            source=config.source.kind,
             models={model: _model(loaded, name, model, states[name], lane(name)) for model in config.model},
         )
         for name, config in loaded.file.lane.items()
     }
 
 
-def streams(loaded: Loaded) -> dict[str, message.StreamInfo]:
+def _streams(loaded: Loaded) -> dict[str, message.StreamInfo]:
     """Every stream that this config makes."""
     found: dict[str, message.StreamInfo] = {}
     for name, lane in loaded.file.lane.items():
@@ -36,11 +65,7 @@ def streams(loaded: Loaded) -> dict[str, message.StreamInfo]:
     return found
 
 
-def hardware() -> message.Hardware:
-    return message.Hardware(model=_board(), machine=platform.machine(), ram_mb=_memory_mb(), cores=os.cpu_count())
-
-
-def system() -> str | None:
+def _system() -> str | None:
     """The operating system's own name for itself."""
     try:
         return platform.freedesktop_os_release().get("PRETTY_NAME")

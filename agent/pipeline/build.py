@@ -3,18 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from agent.config.file import File, Lane
-from agent.config.kinds import kind_of, load
+from agent.config.kinds import load
 from agent.config.read import Loaded
 from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
 from agent.messages.envelope import grain_seconds
 from agent.pipeline.lane import Loop, Model
-from agent.pipeline.models import Runner, open_model
+from agent.pipeline.models import Runner, file_digest, open_model
+from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
 from agent.records import LaneSecond
 
@@ -29,7 +30,7 @@ class Opened(msgspec.Struct, kw_only=True):
 @contextmanager
 def open_models(name: str, lane: Lane, runtime: str) -> Iterator[Opened]:
     """Opens what opens. Problems with Exit.MODEL when no model of the lane does."""
-    kind = "window" if lane.window is not None else "frame"
+    kind: Literal["frame", "window"] = "window" if lane.window is not None else "frame"
     with ExitStack() as stack:
         opened = Opened(runners={}, problems=[])
         for model_name, config in lane.model.items():
@@ -51,6 +52,7 @@ def new_loop(
     rules: Mapping[str, Rule],
     runners: Mapping[str, Runner],
     submit: Callable[[LaneSecond], None],
+    units: Units,
     active: frozenset[str] = frozenset(),
 ) -> Loop:
     """A lane's loop in its first state. active: rules whose event had started when the agent last stopped."""
@@ -61,9 +63,9 @@ def new_loop(
     ]
     gate = unpack = windows = None
     if lane.gate is not None:
-        gate = load("gating", kind_of(lane.gate)).open_gate(lane.gate)
+        gate = load("gating", lane.gate.kind).open_gate(lane.gate.config)
     if hasattr(source, "open_unpack"):
-        unpack = source.open_unpack(lane.source)
+        unpack = source.open_unpack(lane.source.config)
     if lane.window is not None:
         from agent.windows.cut import Cut
 
@@ -78,12 +80,13 @@ def new_loop(
         unpack=unpack,
         windows=windows,
         rules=Rules(own_rules, lane.zone, active) if own_rules else None,
+        learn=units.learn,
     )
 
 
 def source_kind(lane: Lane) -> Any:
     """The module of the lane's source."""
-    return load("sources", kind_of(lane.source))
+    return load("sources", lane.source.kind)
 
 
 def names(file: File) -> list[tuple[str, str]]:

@@ -45,7 +45,7 @@ class Model(msgspec.Struct, kw_only=True):
 class Loop:
     """One lane's state between records. Owned by one thread.
 
-    submit: takes the LaneSecond of each tick; may hold the caller. milliseconds: a stop watch for latencies, which replay does not compare.
+    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. milliseconds: a stop watch for latencies, which replay does not compare.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Loop:
         unpack: Unpack | None = None,
         windows: Windows | None = None,
         rules: Rules | None = None,
+        learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
     ) -> None:
         self.name = name
         self.models = tuple(models)
@@ -68,6 +69,7 @@ class Loop:
         self._unpack = unpack
         self._windows = windows
         self._rules = rules
+        self._learn = learn
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
@@ -90,6 +92,8 @@ class Loop:
         self._seen += 1
         if isinstance(record, SampleWindow):
             _add_measured(self._measured, record.measured)
+            if self._learn is not None:
+                self._learn(self.name, record.units)
         due = [model for model in self.models if _is_due(model, record.at_us)]
         if (self._gate is not None and not self._gate.take(record)) or not due:
             self._gated += 1

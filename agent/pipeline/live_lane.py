@@ -15,6 +15,7 @@ from agent.pipeline.lane import Loop
 from agent.pipeline.live import Live
 from agent.pipeline.models import Runner
 from agent.pipeline.recorder import Recorder
+from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
 from agent.records import Gap, LaneSecond
 from agent.sources.reopening import Reopening
@@ -34,6 +35,7 @@ class LiveLane:
         clock: Clock,
         submit: Callable[[LaneSecond], None],
         recorder: Recorder | None,
+        units: Units,
         active: frozenset[str],
         restarted: bool,
     ) -> None:
@@ -54,10 +56,11 @@ class LiveLane:
         )  # this lane's own: also set when it ends by itself, so that its capture thread ends
         self._submit = submit
         self._recorder = recorder
+        self._units = units
         self._active = active
         self._restarted = restarted
         kind = build.source_kind(self._lane)
-        config = self._lane.source
+        config = self._lane.source.config
         self.live = Live(clock, self.stop, stall_s=config.stall_s, every_record=kind.every_record(config))
         self.thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
 
@@ -77,12 +80,12 @@ class LiveLane:
 
     def _open_and_loop(self) -> None:
         kind = build.source_kind(self._lane)
-        config = self._lane.source
+        config = self._lane.source.config
         with build.open_models(self.name, self._lane, self._runtime) as opened:
             self.runners = opened.runners
             self.model_problems = tuple(str(problem) for problem in opened.problems)
             loop = self.loop = build.new_loop(
-                self.name, self._lane, self._rules, opened.runners, self._submit, self._active
+                self.name, self._lane, self._rules, opened.runners, self._submit, self._units, self._active
             )
             note = self._recorder.lane(self.name).note if self._recorder is not None else None
             if note is not None and self._restarted:

@@ -6,7 +6,7 @@ Lanes are merged by (greatest at_us so far in the lane, lane order, line); what 
 import contextlib
 import heapq
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +19,13 @@ from agent.config.read import Loaded, read
 from agent.pipeline import build
 from agent.pipeline.lane import Loop
 from agent.pipeline.run import hooks
+from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
 from agent.records import Gap, Input, LaneSecond, Tick
 from agent.sources.recording import records
 from agent.store.lane_rows import clock_job, lane_second_job
 from agent.store.writer import Store, open_store
+from agent.values import RelativePath
 
 FORMAT = 1
 _SUBMIT_S = 60.0
@@ -70,6 +72,7 @@ def replay(folder: Path, store_folder: Path) -> Path:
     loaded = with_found_models(read(folder / "config.toml"))
     clock = RecordedClock()
     readings = _readings(folder / "clock.jsonl")
+    units = Units()
     with (
         ExitStack() as stack,
         open_store(
@@ -79,11 +82,11 @@ def replay(folder: Path, store_folder: Path) -> Path:
             settings=loaded.file.store,
             names=build.names(loaded.file),
             grains=build.grains(loaded.file),
-            hooks=hooks(loaded),
+            hooks=hooks(loaded, units),
             replay=True,
         ) as store,
     ):
-        loops = [_ReplayLane(stack, name, lane, loaded.file, store) for name, lane in loaded.file.lane.items()]
+        loops = [_ReplayLane(stack, name, lane, loaded.file, store, units) for name, lane in loaded.file.lane.items()]
         lanes = [_turns(number, folder / name) for number, name in enumerate(loaded.file.lane)]
         for turn in heapq.merge(*lanes, key=lambda turn: turn[:3]):
             while readings and readings[0].at_us <= turn.at_us:
@@ -99,11 +102,13 @@ def replay(folder: Path, store_folder: Path) -> Path:
 class _ReplayLane:
     """A lane's models and its loop; a restart in the recording begins a new loop, as it did then."""
 
-    def __init__(self, stack: ExitStack, name: str, lane: Lane, file: File, store: Store) -> None:
+    def __init__(self, stack: ExitStack, name: str, lane: Lane, file: File, store: Store, units: Units) -> None:
         opened = stack.enter_context(build.open_models(name, lane, file.device.runtime))
         if opened.problems:
             raise Problems(opened.problems)  # with fewer models the rows could not be the same
-        self._new = lambda: build.new_loop(name, lane, file.rule, opened.runners, self._submit)
+        self._new: Callable[[], Loop] = lambda: build.new_loop(
+            name, lane, file.rule, opened.runners, self._submit, units
+        )
         self._store = store
         self._loop: Loop = self._new()
 
@@ -119,7 +124,7 @@ class _ReplayLane:
 
 def with_found_models(loaded: Loaded) -> Loaded:
     """Models whose file is not where it was are looked for by their digest, in the cache and in the models that come with the agent."""
-    from agent.catalogue.fetch import by_digest
+    from agent.catalogue.fetch import by_sha256
 
     lanes = {}
     for name, lane in loaded.file.lane.items():
@@ -127,9 +132,9 @@ def with_found_models(loaded: Loaded) -> Loaded:
         for model, config in models.items():
             if config.sha256 is None or (config.path is not None and Path(config.path).exists()):
                 continue
-            found = by_digest(config.sha256)
+            found = by_sha256(config.sha256)
             if found is not None:
-                models[model] = msgspec.structs.replace(config, path=type(config.path or "")(found), catalogue=None)
+                models[model] = msgspec.structs.replace(config, path=RelativePath(found), catalogue=None)
         lanes[name] = msgspec.structs.replace(lane, model=models)
     return msgspec.structs.replace(loaded, file=msgspec.structs.replace(loaded.file, lane=lanes))
 

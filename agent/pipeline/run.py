@@ -21,10 +21,12 @@ from agent.pipeline import build
 from agent.pipeline.birth import make_birth
 from agent.pipeline.recorder import Recorder, open_recorder
 from agent.pipeline.supervisor import LaneState, Supervisor
+from agent.pipeline.units import KIND as UNIT
+from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
 from agent.records import LaneSecond
 from agent.store.lane_rows import clock_job, lane_second_job
-from agent.store.reader import started_rules
+from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
 from agent.store.writer import Committed, Store, open_store
 from agent.summaries import event_items, rollup
@@ -54,7 +56,11 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
     logger = logging.getLogger(__name__)
     begun_us = clock.boot_us()
     with ExitStack() as stack:
-        store = stack.enter_context(_open_store(loaded, options, clock, stack))
+        units = Units()
+        store = stack.enter_context(_open_store(loaded, options, units, clock, stack))
+        with store.read() as connection:
+            units.load(names_of(connection, UNIT))
+        units.submit = store.submit
         recorder = stack.enter_context(_recorder(loaded, options)) if options.record is not None else None
         learn_time = _LearnTime(store, recorder, clock)
         learn_time()
@@ -64,6 +70,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             stop=stop,
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),
             submit=_submit(store, stop),
+            units=units,
             active=lambda lane: _active(store, lane),
             recorder=recorder,
         )
@@ -74,7 +81,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
                     store,
                     file.mqtt,
                     device=f"{file.device.site}/{file.device.name}",
-                    birth=lambda: make_birth(loaded, supervisor.states(), supervisor.lane),
+                    birth=lambda: make_birth(loaded, store, clock, supervisor.states(), supervisor.lane),
                     config_digest=loaded.digest,
                     clock=clock,
                     stop=stop,
@@ -89,7 +96,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             if options.for_s is not None and seconds >= options.for_s:
                 stop.set()
             if recorder is not None and options.record_for_s is not None and seconds >= options.record_for_s:
-                recorder.end()
+                recorder.close()
 
         logger.info(
             fact("running", device=f"{file.device.site}/{file.device.name}", lanes=len(file.lane), store=store.path)
@@ -100,18 +107,16 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
     return code
 
 
-def hooks(loaded: Loaded) -> list[Callable[[Transaction], None]]:
+def hooks(loaded: Loaded, units: Units) -> list[Callable[[Transaction], None]]:
     """What the store runs before each commit: events become items, closed windows become summaries."""
     return [
         event_items.hook(),
-        rollup.hook(
-            config_digest=loaded.digest, models=build.model_digests(loaded), video=build.video_lanes(loaded.file)
-        ),
+        rollup.hook(loaded.digest, build.model_digests(loaded), build.video_lanes(loaded.file), units=units.known),
     ]
 
 
 @contextmanager
-def _open_store(loaded: Loaded, options: Options, clock: Clock, stack: ExitStack) -> Iterator[Store]:
+def _open_store(loaded: Loaded, options: Options, units: Units, clock: Clock, stack: ExitStack) -> Iterator[Store]:
     file = loaded.file
     report = stack.enter_context(_reporter(options.report)) if options.report is not None else None
     with open_store(
@@ -121,7 +126,7 @@ def _open_store(loaded: Loaded, options: Options, clock: Clock, stack: ExitStack
         settings=file.store,
         names=build.names(file),
         grains=build.grains(file),
-        hooks=hooks(loaded),
+        hooks=hooks(loaded, units),
         report=report,
     ) as store:
         yield store
@@ -159,7 +164,7 @@ def _recorder(loaded: Loaded, options: Options) -> Iterator[Recorder]:
         "config": loaded.digest,
         "models": build.model_digests(loaded),
     }
-    with open_recorder(options.record, head, recorded_toml(loaded.file)) as recorder:
+    with open_recorder(options.record, head, recorded_toml(loaded.effective, build.model_digests(loaded))) as recorder:
         yield recorder
 
 

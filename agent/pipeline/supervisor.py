@@ -15,6 +15,7 @@ from agent.config.file import File
 from agent.log import Repeated, fact
 from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.recorder import Recorder
+from agent.pipeline.units import Units
 from agent.problems import Exit, Problems
 from agent.records import LaneSecond
 
@@ -59,6 +60,7 @@ class Supervisor:
         stop: threading.Event,
         rng: random.Random,
         submit: Callable[[LaneSecond], None],
+        units: Units,
         active: Callable[[str], frozenset[str]],
         recorder: Recorder | None = None,
     ) -> None:
@@ -67,6 +69,7 @@ class Supervisor:
         self._stop = stop
         self._rng = rng
         self._submit = submit
+        self._units = units
         self._active = active
         self._recorder = recorder
         self._logger = logging.getLogger(__name__)
@@ -79,6 +82,7 @@ class Supervisor:
             self._file,
             clock=self._clock,
             submit=self._submit,
+            units=self._units,
             recorder=self._recorder,
             active=self._active(name),
             restarted=restarted,
