@@ -228,19 +228,16 @@ class Sender:
         for stream in self._order:
             if stream.not_before_us > now_us or not (stream.waiting or self._load(stream)):
                 continue
-            if len(stream.waiting) <= self._window and self._fresh(stream.waiting[0]):
-                if self._send_live(stream):
-                    return True
-                continue
-            late = list(stream.waiting)
-            if len(late) <= self._window:
-                fresh = next((place for place, item in enumerate(late) if self._fresh(item)), len(late))
-                late = late[:fresh]
-            count = self._send_back(late, stream)
-            for _ in range(count):
-                stream.cursor = stream.waiting.popleft().seq
-            if count:
+            backlog = len(stream.waiting) > self._window
+            if not backlog and self._is_live(stream.waiting[0]):
+                self._send_live(stream)
                 return True
+            late = list(stream.waiting)
+            if not backlog:
+                late = late[: next((place for place, item in enumerate(late) if self._is_live(item)), len(late))]
+            for _ in range(self._send_back(late, stream)):
+                stream.cursor = stream.waiting.popleft().seq
+            return True
         return bool(self._resend) and self._hand_over_asked()
 
     def _hand_over_asked(self) -> bool:
@@ -289,10 +286,12 @@ class Sender:
         self.counts.corrupt += 1
         self.lost = True
 
-    def _fresh(self, item: Item) -> bool:
-        """Is this the first sending, and is it still news?"""
+    def _is_live(self, item: Item) -> bool:
+        """Is this the first sending, is it still news, and small enough to go as it is?"""
         if item.state != items.PENDING or item.epoch != self._store.epoch:
             return False
+        if len(item.body) > self._connection.payload_limit(topics.live(self._device, item.stream_text)):
+            return False  # compressed, it may still go
         reading = self._clock.reading()
         if not reading.known:
             return False
@@ -308,15 +307,11 @@ class Sender:
         except (msgspec.DecodeError, ValueError):
             return False
 
-    def _send_live(self, stream: _Stream) -> bool:
+    def _send_live(self, stream: _Stream) -> None:
         item = stream.waiting.popleft()
         stream.cursor = item.seq
         topic = topics.live(self._device, stream.text)
-        if len(item.body) > self._connection.payload_limit(topic):
-            self._too_large(item)
-            return False
         self._publish(_Out(topic, item.body, LIVE_EXPIRY_S, [item.id], item.seq, stream))
-        return True
 
     def _send_back(self, found: list[Item], stream: _Stream | None) -> int:
         """One batch of the first of these; how many are dealt with."""
@@ -342,13 +337,16 @@ class Sender:
     def _too_large(self, item: Item) -> None:
         """It stays todo: another broker, or this one with a larger limit, may take it."""
         self.counts.too_large += 1
-        log.warning(fact("item too large for the broker", stream=item.stream_text, seq=item.seq, bytes=len(item.body)))
+        if _now_and_then(self.counts.too_large):
+            log.warning(
+                fact("item too large for the broker", stream=item.stream_text, seq=item.seq, bytes=len(item.body))
+            )
 
     def _refused(self, sent: _Out, code: int) -> None:
         """The broker has it not: the stream begins again at the refused number, after a pause that doubles."""
         self.counts.refused += 1
         self._refusal = code
-        if self.counts.refused & (self.counts.refused - 1) == 0:  # the 1st, 2nd, 4th, 8th…
+        if _now_and_then(self.counts.refused):
             log.warning(fact("messages refused by the broker", code=f"0x{code:02X}", count=self.counts.refused))
         stream = sent.stream
         if stream is None:
@@ -357,3 +355,8 @@ class Sender:
         stream.cursor = stream.loaded = min(stream.cursor, sent.first - 1)
         stream.not_before_us = self._clock.boot_us() + stream.wait_us
         stream.wait_us = min(stream.wait_us * 2, _RETRY_US[1])
+
+
+def _now_and_then(count: int) -> bool:
+    """The 1st, 2nd, 4th, 8th…: a fault that goes on is told without filling the log."""
+    return count & (count - 1) == 0

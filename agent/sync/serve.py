@@ -121,7 +121,7 @@ class Service:
         self._own_mids: set[int] = set()
         self._birth_digest = ""
         self._birth_due_us = self._ledger_due_us = 0
-        self._status_us = clock.boot_us()
+        self._status_us = clock.boot_us() - round(STATUS_AGAIN_S * 1e6)  # the first time at once
         self._status_due = False
         self._requests: deque[Message] = deque()
         self._commits = 0
@@ -213,6 +213,11 @@ class Service:
     def _flush(self) -> None:
         while self._says and self._connection.room() > 0:
             one = self._says.popleft()
+            if len(one.payload) > self._connection.payload_limit(one.topic):
+                log.warning(
+                    fact("larger than the broker's maximum packet size", topic=one.topic, bytes=len(one.payload))
+                )
+                continue
             mid = self._connection.publish(
                 one.topic, one.payload, retain=one.retain, expiry_s=one.expiry_s, correlation=one.correlation
             )

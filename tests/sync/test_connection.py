@@ -50,12 +50,6 @@ def until(connection: Connection, condition: object, limit_s: float = 5.0) -> No
         connection.poll(0.05)
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with mosquitto(tmp_path_factory.mktemp("plain")) as running:
-        yield running
-
-
 def listener(port: int, topic: str, got: list[paho.MQTTMessage]) -> paho.Client:
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     ready = threading.Event()
