@@ -10,7 +10,12 @@ def recorded_toml(effective: Mapping[str, Any], digests: Mapping[str, Mapping[st
     """effective: `Loaded.effective`. digests: lane → model → sha256, written to each model so that a replay runs the same file or none."""
     body = {key: value for key, value in effective.items() if key not in ("mqtt", "lane")}
     body["lane"] = {name: _lane(lane, digests.get(name, {})) for name, lane in effective["lane"].items()}
-    return "\n".join(_table((), body)).strip() + "\n"
+    return toml(body)
+
+
+def toml(tables: Mapping[str, Any]) -> str:
+    """Tables of texts, numbers, truths and lists as TOML."""
+    return "\n".join(_table((), tables)).strip() + "\n"
 
 
 def _lane(lane: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import IO, Any
 import msgspec
 
 from agent.clock import Reading
+from agent.config.write import toml
 from agent.mailbox import Bounded, Closed
 from agent.records import Frame, Gap, Input, Read, Tick, Write
 
@@ -136,9 +137,7 @@ def open_recorder(folder: Path, head: Line, config_text: str) -> Iterator[Record
     """Makes the folder and its head files. head: what recording.toml says, beside its format."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(config_text)
-    (folder / "recording.toml").write_text(
-        "format = 1\n" + "".join(_toml_line(key, value) for key, value in head.items())
-    )
+    (folder / "recording.toml").write_text(toml({"format": 1, **head}))
     recorder = Recorder(folder)
     try:
         yield recorder
@@ -156,14 +155,3 @@ def _save(path: Path, frame: Frame) -> Path:
         data = encoded.tobytes()
     path.write_bytes(data)
     return path
-
-
-def _toml_line(key: str, value: Any) -> str:
-    """A TOML line; JSON strings and numbers are TOML ones, tables stand inline."""
-    if isinstance(value, dict):
-        inner = ", ".join(
-            f"{msgspec.json.encode(name).decode()} = {msgspec.json.encode(text).decode()}"
-            for name, text in value.items()
-        )
-        return f"{key} = {{ {inner} }}\n"
-    return f"{key} = {msgspec.json.encode(value).decode()}\n"

@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ TAKEN = [
 
 
 def record(folder: Path) -> Path:
-    with open_recorder(folder, {"agent": "0", "models": {"faces": "ab"}}, "version = 1\n") as recorder:
+    with open_recorder(folder, {"agent": "0", "models": {"yard": {"faces": "ab"}}}, "version = 1\n") as recorder:
         lane = recorder.lane("yard")
         for one in TAKEN:
             lane.note(one)
@@ -44,7 +45,8 @@ def test_a_lane_takes_from_a_recording_what_was_taken_then(tmp_path: Path) -> No
     assert (
         tmp_path / "one" / "clock.jsonl"
     ).read_text() == '{"at_us":0,"utc_offset_us":5,"source":"ntp","error_ms":35}\n'
-    assert (tmp_path / "one" / "recording.toml").read_text() == 'format = 1\nagent = "0"\nmodels = { "faces" = "ab" }\n'
+    head = tomllib.loads((tmp_path / "one" / "recording.toml").read_text())
+    assert head == {"format": 1, "agent": "0", "models": {"yard": {"faces": "ab"}}}
 
 
 def test_a_killed_recording_ends_at_its_last_tick(tmp_path: Path) -> None:
