@@ -92,11 +92,18 @@ class StoreThread:
                 if entries or self._transaction.again:
                     self._space()
                     self._commit_group(entries)
-            # A reader of another program must not hold up the end; its log is then left for the next start.
-            self._transaction.connection.execute("PRAGMA busy_timeout = 200")
-            self._transaction.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._checkpoint()
         except BaseException as error:  # noqa: BLE001  # it must reach everyone who waits
             self._die(error)
+
+    def _checkpoint(self) -> None:
+        """Leaves one file behind. Everything is on the medium already: what fails here, for want of room, the next start does."""
+        connection = self._transaction.connection
+        try:
+            connection.execute("PRAGMA busy_timeout = 200")  # a reader of another program must not hold up the end
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            log.warning(fact("store log not folded in", error=error))
 
     def _space(self) -> None:
         progress, free = self._progress, self._free_bytes(self._path.parent)

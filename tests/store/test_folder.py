@@ -188,3 +188,18 @@ def test_a_full_disk_is_told_and_heals(small_disk: Path) -> None:
             )  # fmt: skip
             assert connection.execute("SELECT count(*) FROM result").fetchone() == (200 * stored + 1,)
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_disk_that_stays_full_keeps_what_was_stored_and_ends_in_good_order(small_disk: Path) -> None:
+    stored = 0
+    with open_store(small_disk / "data", clock=ManualClock(), device="s/n", settings=ROOMY) as store:
+        while True:
+            job = lane_second_job(second("yard", stored * 1_000_000, *[found(*["face"] * 10)] * 20))
+            try:
+                store.submit(job, ends_group=True).wait(WAIT_S)
+                stored += 1
+            except Problem:
+                break
+    assert 0 < stored < 500
+    with closing(connect_to_read(small_disk / "data" / "edge.sqlite")) as connection:
+        assert connection.execute("SELECT count(*) FROM result").fetchone() == (200 * stored,)
