@@ -23,10 +23,10 @@ def open_member(archive: Path, member: str, *, where: str) -> Iterator[IO[bytes]
             ):
                 yield stream
         else:
-            with tarfile.open(archive, "r:gz") as files:
-                info = files.getmember(_named(files.getnames(), member, archive, where))
+            with tarfile.open(archive, "r:gz") as packed:
+                info = packed.getmember(_named(packed.getnames(), member, archive, where))
                 stream_or_none = (
-                    files.extractfile(info) if info.isreg() else None
+                    packed.extractfile(info) if info.isreg() else None
                 )  # a link would lead to another member
                 if stream_or_none is None:
                     raise Problem(

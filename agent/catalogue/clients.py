@@ -7,19 +7,16 @@ installed and no script of a package is run: the package is a file out of which 
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from agent.catalogue import Report
 from agent.catalogue.entries import NpmSource, PypiSource
 from agent.problems import Problem
 
 LIMIT_S = 600.0
 _POLL_S = 0.5
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-
-Report = Callable[
-    [str, int], None
-]  # what is being done, bytes done; called at least twice a second while something runs
 
 
 def pip_command(source: PypiSource, folder: str, python: str) -> list[str]:
@@ -121,10 +118,12 @@ def _run(
 
 
 def _reason(output: str, *marks: str) -> str:
-    """The client's last own line of error; addresses without user and password."""
+    """The client's own lines of error; addresses without user and password."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    marked = [line for line in lines if line.startswith(marks)]
-    return _CREDENTIALS.sub("", (marked or lines or ["it said nothing"])[-1])[:300]
+    marked = [line for line in lines if line.startswith(marks) and "complete log" not in line] or lines[-1:]
+    for mark in marks:
+        marked = [line.removeprefix(mark).strip() for line in marked]
+    return _CREDENTIALS.sub("", "; ".join(filter(None, marked)) or "it said nothing")[:400]
 
 
 def _only_file(folder: Path, where: str) -> Path:

@@ -7,15 +7,14 @@ checked again whenever it is looked for; a damaged file counts as absent and is 
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from agent.catalogue import clients, https
-from agent.catalogue.archives import open_member
-from agent.catalogue.clients import Report
+import msgspec
+
+from agent.catalogue import Report
 from agent.catalogue.entries import (
     CATALOGUE,
     MAX_BYTES,
@@ -47,8 +46,8 @@ def cache_folder() -> Path:
 
 def cached(entry: Entry) -> Path | None:
     """The entry's file with the right digest: shipped, or in the cache; None: fetch it."""
-    if entry.shipped is not None:
-        return entry.shipped if _digest_matches(entry.shipped, entry.digests) else None
+    if entry.shipped is not None and _digest_matches(entry.shipped, entry.digests):
+        return entry.shipped
     for digest in entry.digests:
         kind, _, text = digest.partition(":")
         places = [cache_folder() / text] if kind == "sha256" else sorted(cache_folder().glob("*"))
@@ -80,6 +79,8 @@ def fetch(name: str, report: Report = unreported) -> Path:
 @contextmanager
 def workspace() -> Iterator[Path]:
     """A folder for downloads; entries that are fetched into one share a package that holds them both."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="edge-agent-fetch-") as folder:
         yield Path(folder)
 
@@ -96,9 +97,8 @@ def fetch_entry(entry: Entry, folder: Path, report: Report = unreported, *, pyth
         except Problem as problem:  # this source cannot be reached: the next may
             problems.append(problem)
             continue
-        path = _take_in(
-            entry, (digest_of(source),), got, getattr(source, "member", None), where
-        )  # what it gave is wrong: no other is asked
+        # When what this source gave is wrong, no other is asked: somebody shall look.
+        path = _take_in(entry, (digest_of(source),), got, getattr(source, "member", None), where)
         report(_described(source), path.stat().st_size)
         return path
     raise problems[0] if len(problems) == 1 else Problems(problems)
@@ -135,12 +135,17 @@ def path_sha256(path: Path) -> str | None:
 
 def _obtain(entry: Entry, source: Source, folder: Path, report: Report, *, where: str, python: str) -> Path:
     """A file on this machine that is the entry or holds it. Raises Problem when the source cannot give it."""
+    import tempfile
+
+    from agent.catalogue import clients, https  # `check` looks into the cache only
+
     if isinstance(source, FileSource):
         if source.path is not None:
             return CATALOGUE.with_name(source.path)
         remedy = f"Copy it here by hand, then: edge-agent models fetch {entry.name} --from {entry.file}"
         raise Problem(where=where, what="it is not fetched here: no package registry has it", remedy=remedy)
-    place = folder / hashlib.sha256(repr((type(source).__name__, *_package(source))).encode()).hexdigest()[:16]
+    package = {key: value for key, value in msgspec.structs.asdict(source).items() if key not in {"member", "sha256"}}
+    place = folder / hashlib.sha256(f"{type(source).__name__} {package}".encode()).hexdigest()[:16]
     if place.is_dir() and (files := list(place.iterdir())):
         return files[0]  # an earlier entry came out of the same package
     downloading = Path(tempfile.mkdtemp(dir=folder))
@@ -155,16 +160,10 @@ def _obtain(entry: Entry, source: Source, folder: Path, report: Report, *, where
     return place / got.name
 
 
-def _package(source: PypiSource | NpmSource | HttpsSource) -> tuple[str, ...]:
-    if isinstance(source, HttpsSource):
-        return (source.url,)
-    if isinstance(source, NpmSource):
-        return (source.package, source.version)
-    return (source.package, source.version, *source.platforms, source.python_version, source.implementation, source.abi)
-
-
 def _take_in(entry: Entry, digests: tuple[str, ...], got: Path, member: str | None, where: str) -> Path:
     """Copies the file, or the member of a package, into the cache if its digest is one of `digests`. Raises Problem otherwise."""
+    import tempfile
+
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=cache_folder(), prefix=".coming-")
@@ -176,8 +175,6 @@ def _take_in(entry: Entry, digests: tuple[str, ...], got: Path, member: str | No
                 os.fsync(file.fileno())
             if not _digest_matches(coming, digests):
                 raise _mismatch(coming, digests, where)
-            if entry.shipped is not None:
-                return entry.shipped
             target = cache_folder() / (path_sha256(coming) or "") / entry.file
             target.parent.mkdir(exist_ok=True)
             coming.chmod(0o644)
@@ -193,6 +190,8 @@ def _take_in(entry: Entry, digests: tuple[str, ...], got: Path, member: str | No
 
 @contextmanager
 def _opened(got: Path, member: str | None, where: str) -> Iterator[IO[bytes]]:
+    from agent.catalogue.archives import open_member
+
     with open_member(got, member, where=where) if member else got.open("rb") as stream:
         yield stream
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from agent.catalogue.clients import Report
+from agent.catalogue import Report
 from agent.problems import Problem
 
 SILENCE_S = 30.0
@@ -27,6 +27,7 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> "urllib.request.Request | None":
         if urlsplit(newurl).scheme != "https":
+            fp.close()
             raise urllib.error.URLError("it redirects to an address that is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
