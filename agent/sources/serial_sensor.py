@@ -191,6 +191,11 @@ def _problems(where: str) -> Iterator[None]:
         raise Problem(where=where, what=f"{error.where}: {error.what}", remedy=error.remedy) from error
 
 
+def every_record(_config: Config) -> bool:
+    """A lost read is lost samples: nothing is replaced."""
+    return True
+
+
 @contextmanager
 def open_source(config: Config, clock: Clock, stop: threading.Event, where: str) -> Iterator[Source]:
     """Opens the port. Problem when it is absent, busy or not permitted."""
