@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -25,32 +25,20 @@ from agent.problems import Problem
 from agent.sync import refusals, tls
 from agent.sync import settings as sync_settings
 from agent.sync.address import Address, read_address
-from agent.sync.link import Interrupted, Link, open_link
+from agent.sync.client import SESSION_EXPIRY_S, Client, connect_properties, make_client
+from agent.sync.link import Interrupted, open_link
 from agent.sync.session import Acknowledgement, Limits, Message, Will
 from agent.sync.wake import Wake
 
-SESSION_EXPIRY_S = 86_400
-# What may come in at once: commands are small and rare.
-_OWN_RECEIVE_MAXIMUM = 20
-_OWN_PACKET_BYTES = 262_144
 # Fixed header 5, lengths and packet id 6, expiry and alias 8, property length 4, and some to spare.
 _HEADER_BYTES = 32
 _MQTT_MAXIMUM_BYTES = 268_435_455
 
 
-class _Client(paho.Client):
-    """paho with our socket. `_create_socket` is not public; tests/sync/test_connection.py would fail first if paho renamed it."""
-
-    link: Link
-
-    def _create_socket(self) -> Any:
-        return self.link
-
-
 class Connection:
     """An accepted connection. Only the thread that opened it calls it; `acknowledged` and `received` are filled by `poll`."""
 
-    def __init__(self, client: _Client, address: Address, clock: Clock, wake: Wake, where: str) -> None:
+    def __init__(self, client: Client, address: Address, clock: Clock, wake: Wake, where: str) -> None:
         self._client = client
         self._address = address
         self._clock = clock
@@ -62,6 +50,7 @@ class Connection:
         self._received_bytes = 0
         self._received_us = clock.boot_us()
         self._aliases: dict[str, int] = {}
+        self._properties: dict[tuple[int | None, int], Properties] = {}
         self.acknowledged: deque[Acknowledgement] = deque()
         self.received: deque[Message] = deque()
         self.session_present = False
@@ -107,25 +96,34 @@ class Connection:
         Problem: the link is lost.
         """
         self._raise_if_lost()
-        properties: Properties | None = None
         number = self._aliases.get(topic, 0)
         known = number > 0
         if alias and not known and len(self._aliases) < self.limits.topic_aliases:
             number = self._aliases[topic] = len(self._aliases) + 1
-        if expiry_s is not None or correlation is not None or number:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            if expiry_s is not None:
-                properties.MessageExpiryInterval = expiry_s
-            if correlation is not None:
-                properties.CorrelationData = correlation
-            if number:
-                properties.TopicAlias = number
+        properties = self._publish_properties(expiry_s, number, correlation)
         info = self._client.publish("" if known else topic, payload, qos=1, retain=retain, properties=properties)
         self._raise_if_lost()
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._ended("it could not be written to")
         self.outstanding += 1
         return info.mid
+
+    def _publish_properties(self, expiry_s: int | None, alias: int, correlation: bytes | None) -> Properties | None:
+        """Made once for each expiry and alias: paho takes longer to make one than to send it."""
+        if expiry_s is None and not alias and correlation is None:
+            return None
+        made = self._properties.get((expiry_s, alias)) if correlation is None else None
+        if made is None:
+            made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if expiry_s is not None:
+                made.MessageExpiryInterval = expiry_s
+            if alias:
+                made.TopicAlias = alias
+            if correlation is not None:
+                made.CorrelationData = correlation
+            else:
+                self._properties[expiry_s, alias] = made
+        return made
 
     def subscribe(self, topics: list[str]) -> None:
         """QoS 1, No Local: what this device itself publishes does not come back."""
@@ -202,7 +200,7 @@ class Connection:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._refused = refusals.connack(reason.value, reason_text(properties), self._address, self._where)
+            self._refused = refusals.connack(reason.value, refusals.words(properties), self._address, self._where)
             return
         self._accepted = True
         self.session_present = flags.session_present
@@ -225,7 +223,7 @@ class Connection:
         if self._lost is not None:
             return
         if flags.is_disconnect_packet_from_server:
-            self._lost = refusals.disconnect(reason.value, reason_text(properties), self._address, self._where)
+            self._lost = refusals.disconnect(reason.value, refusals.words(properties), self._address, self._where)
         else:
             self._lost = self._ended("the other side closed it" if self._client.link.error is None else "it broke")
 
@@ -249,12 +247,6 @@ class Connection:
         )
 
 
-def reason_text(properties: Properties | None) -> str:
-    """The broker's own words, if it sent any."""
-    text = str(getattr(properties, "ReasonString", ""))
-    return "".join(character for character in text[:120] if character.isprintable())
-
-
 @contextmanager
 def open_connection(
     settings: sync_settings.Config,
@@ -274,15 +266,7 @@ def open_connection(
     """
     address = read_address(settings, where)
     context = tls.open_context(settings, where) if address.tls else None
-    client = _Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, reconnect_on_failure=False)
-    client.max_inflight_messages_set(0)  # nothing is queued inside paho: `room` holds the broker's limit
-    client.will_set(will.topic, will.payload, qos=1, retain=True)
-    if settings.user is not None:
-        client.username_pw_set(settings.user, settings.password.reveal() if settings.password is not None else None)
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = SESSION_EXPIRY_S
-    properties.ReceiveMaximum = _OWN_RECEIVE_MAXIMUM
-    properties.MaximumPacketSize = _OWN_PACKET_BYTES
+    client = make_client(settings, client_id, will)
     link = open_link(
         address, context, clock=clock, wake=wake, closing=closing, timeout_s=timeout_s, where=where
     )  # fmt: skip
@@ -290,7 +274,11 @@ def open_connection(
     try:
         connection = Connection(client, address, clock, wake, where)
         client.connect(
-            address.host, address.port, keepalive=settings.keepalive_s, clean_start=False, properties=properties
+            address.host,
+            address.port,
+            keepalive=settings.keepalive_s,
+            clean_start=False,
+            properties=connect_properties(),
         )
         end_us = clock.boot_us() + round(timeout_s * 1e6)
         while not connection._accepted:

@@ -43,6 +43,12 @@ _DISCONNECT: dict[int, tuple[str, str]] = {
 }
 
 
+def words(properties: object) -> str:
+    """The broker's own words in a CONNACK or DISCONNECT, if it sent any."""
+    text = str(getattr(properties, "ReasonString", ""))
+    return "".join(character for character in text[:120] if character.isprintable())
+
+
 def connack(code: int, text: str, address: Address, where: str) -> Problem:
     """A connection that was refused. text: the broker's own words."""
     key, what, remedy = _CONNACK.get(code, ("url", "{0} refuses the connection", "Look into the broker's log."))

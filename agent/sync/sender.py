@@ -1,6 +1,4 @@
-"""Items → messages. One cursor a stream says what was handed over on this connection; streams are served by priority, items are never sorted.
-
-A number leaves only after its row is durably marked *handed*, up to 200 numbers ahead in one commit. At most `window` messages and `inflight`
+"""Items → messages. Streams are served by priority (streams.py), items are never sorted. At most `window` messages and `inflight`
 bytes are on their way. What is fresh goes as it is on `live/`; what is late, was handed over before, or belongs to a backlog of more than
 one window goes as zlib batches on `back/`. PUBACKs are written in groups and not waited for: a lost one costs a duplicate.
 """
@@ -10,20 +8,17 @@ from collections import deque
 
 import msgspec
 
-from agent.clock import Clock
+from agent.clock import Clock, Reading
 from agent.log import fact
 from agent.messages import batch, times, topics
-from agent.messages.envelope import grain_seconds
-from agent.store import items, outbox
+from agent.store import items
 from agent.store.items import Item
-from agent.store.transaction import Transaction
 from agent.store.writer import Store, Ticket
 from agent.sync.connection import Connection
 from agent.sync.refusals import FAILURE, NO_SUBSCRIBER
 from agent.sync.session import Acknowledgement
+from agent.sync.streams import Stream, Streams
 
-AHEAD = 200
-AHEAD_BYTES = 262_144
 LIVE_EXPIRY_S = 86_400
 # An event is news for a day, a summary for twice its grain after its end.
 EVENT_LIVE_US = LIVE_EXPIRY_S * 1_000_000
@@ -31,7 +26,8 @@ PACE_S = 0.05
 # PUBACKs that wait to be written, and for how long at most.
 GROUP_ACKNOWLEDGED = 500
 GROUP_US = 250_000
-_RETRY_US = (5_000_000, 300_000_000)  # a stream that the broker refused: the first wait, the longest
+_READING_US = 1_000_000
+_DONE_STREAMS = 8  # so many without anything to send are passed over before they are taken out of the order
 
 log = logging.getLogger(__name__)
 
@@ -56,30 +52,6 @@ class _When(msgspec.Struct):
     t: tuple[str, str | None] | None = None
 
 
-class _Stream:
-    def __init__(self, row: outbox.OutStream) -> None:
-        self.epoch, self.stream, self.text = row.epoch, row.stream, row.text
-        self.last_seq = row.last_seq
-        self.cursor = 0  # the last number handed over, or known to need no handing over, on this connection
-        self.loaded = 0  # the last number looked at
-        self.waiting: deque[Item] = deque()
-        self.not_before_us = 0
-        self.wait_us = _RETRY_US[0]
-
-    @property
-    def rank(self) -> tuple[int, int, int, str]:
-        """Events first, then summaries, coarse before fine, then the rest; the newest epoch first."""
-        kind, _, rest = self.text.partition("/")
-        if kind == "event":
-            return 0, 0, -self.epoch, self.text
-        if kind == "summary":
-            try:
-                return 1, -grain_seconds(rest.rpartition("/")[2]), -self.epoch, self.text
-            except ValueError:
-                return 2, 0, -self.epoch, self.text
-        return 2, 0, -self.epoch, self.text
-
-
 class _Out(msgspec.Struct):
     """A message, ready or on its way."""
 
@@ -88,7 +60,7 @@ class _Out(msgspec.Struct):
     expiry_s: int | None
     ids: list[int]
     first: int  # number of its first item
-    stream: _Stream | None  # None: asked for by cmd/resend
+    stream: Stream | None  # None: asked for by cmd/resend
 
 
 class Sender:
@@ -108,9 +80,8 @@ class Sender:
         self._store_limit_s = store_limit_s
         self.counts = counts if counts is not None else Counts()
         self._refusal = 0
-        self.lost = False  # something became lost since this was last set back
-        self._streams: dict[tuple[int, int], _Stream] = {}
-        self._order: list[_Stream] = []
+        self._reading: Reading | None = None
+        self._streams = Streams(store, clock, store_limit_s)
         self._resend: deque[Item] = deque()
         self._sent: dict[int, _Out] = {}
         self._parked: _Out | None = None  # ready, but too large for the bytes that may still go out
@@ -119,36 +90,26 @@ class Sender:
         self._next_us = 0
         self._acknowledged: list[int] = []
         self._oldest_us = 0
-        with store.read() as reading:
-            for row in outbox.older_streams(reading, store.epoch):
-                self._add(row)
-        self.refresh()
 
     def refresh(self) -> None:
         """Looks which numbers were given since: to be called after commits."""
-        with self._store.read() as reading:
-            rows = outbox.running_streams(reading, self._store.epoch)
-        for row in rows:
-            known = self._streams.get((row.epoch, row.stream))
-            if known is None:
-                self._add(row)
-            else:
-                known.last_seq = row.last_seq
+        self._streams.refresh()
 
-    def _add(self, row: outbox.OutStream) -> None:
-        self._streams[row.epoch, row.stream] = _Stream(row)
-        self._order = sorted(self._streams.values(), key=lambda stream: stream.rank)
+    def take_lost(self) -> bool:
+        """Whether something became lost since the last call."""
+        lost, self._streams.lost = self._streams.lost, 0
+        self.counts.corrupt += lost
+        return lost > 0
 
     @property
     def idle(self) -> bool:
         """Nothing on its way and nothing that could go now."""
-        return not (self._sent or self._parked or self._resend) and not any(self._has(stream) for stream in self._order)
+        return not (self._sent or self._parked or self._resend) and self._streams.idle
 
     @property
     def ails(self) -> str | None:
         """What keeps items back although the link is there."""
-        now_us = self._clock.boot_us()
-        if any(stream.not_before_us > now_us for stream in self._order):
+        if self._streams.refused:
             return f"the broker refuses messages (0x{self._refusal:02X}). Look into its log; they are sent again"
         if self.counts.too_large:
             return f"{self.counts.too_large} items are larger than the broker's maximum packet size. Raise it; they stay here"
@@ -160,7 +121,7 @@ class Sender:
 
     def resend(self, asked: list[Item]) -> None:
         """Items of one stream of one epoch, in order, that go out on `back/` again."""
-        self._mark_handed(asked)
+        self._streams.mark_handed(asked)
         self._resend.extend(asked)
         self.counts.resent += len(asked)
 
@@ -193,7 +154,7 @@ class Sender:
         self.counts.items += len(sent.ids)
         self.counts.unheard += mark.code == NO_SUBSCRIBER
         if sent.stream is not None:
-            sent.stream.wait_us = _RETRY_US[0]
+            sent.stream.accepted()
         if not self._acknowledged:
             self._oldest_us = self._clock.boot_us()
         self._acknowledged += sent.ids
@@ -218,16 +179,17 @@ class Sender:
     def _bytes_left(self, out: _Out) -> bool:
         return not self._sent or self._sent_bytes + len(out.payload) <= self._inflight_bytes
 
-    def _has(self, stream: _Stream) -> bool:
-        return (
-            bool(stream.waiting) or stream.loaded < stream.last_seq
-        ) and stream.not_before_us <= self._clock.boot_us()
-
     def _hand_over(self, now_us: int) -> bool:
         """One message. False when there is none."""
-        for stream in self._order:
-            if stream.not_before_us > now_us or not (stream.waiting or self._load(stream)):
+        done = 0
+        for stream in self._streams.order:
+            if not stream.more:
+                done += 1
                 continue
+            if stream.not_before_us > now_us or not (stream.waiting or self._streams.load(stream)):
+                continue
+            if done > _DONE_STREAMS:
+                self._streams.sort()
             backlog = len(stream.waiting) > self._window
             if not backlog and self._is_live(stream.waiting[0]):
                 self._send_live(stream)
@@ -236,7 +198,7 @@ class Sender:
             if not backlog:
                 late = late[: next((place for place, item in enumerate(late) if self._is_live(item)), len(late))]
             for _ in range(self._send_back(late, stream)):
-                stream.cursor = stream.waiting.popleft().seq
+                stream.waiting.popleft()
             return True
         return bool(self._resend) and self._hand_over_asked()
 
@@ -251,51 +213,15 @@ class Sender:
             self._resend.popleft()
         return True
 
-    def _load(self, stream: _Stream) -> bool:
-        """Reads ahead and marks what was read as handed. True when there is something to send."""
-        while not stream.waiting and stream.loaded < stream.last_seq:
-            with self._store.read() as reading:
-                found = items.next_items(reading, stream.epoch, stream.stream, stream.loaded, AHEAD, AHEAD_BYTES)
-            if not found:
-                stream.loaded = stream.last_seq
-                return False
-            stream.loaded = found[-1].seq
-            sound = [item for item in found if item.intact]
-            for item in found:
-                if not item.intact:
-                    self._lose(item)
-            self._mark_handed(sound)
-            stream.waiting.extend(sound)
-        return bool(stream.waiting)
-
-    def _mark_handed(self, found: list[Item]) -> None:
-        ids = [item.id for item in found if item.state == items.PENDING]
-        if ids:
-            self._store.submit(
-                lambda transaction: items.mark_handed(transaction, ids), ends_group=True, timeout_s=self._store_limit_s
-            ).wait(self._store_limit_s)
-
-    def _lose(self, item: Item) -> None:
-        """The bytes are not those that were numbered: they never leave, and the number is said to be lost."""
-        log.error(fact("item corrupt", stream=item.stream_text, seq=item.seq))
-
-        def lose(transaction: Transaction) -> None:
-            items.mark_lost_corrupt(transaction, item)
-
-        self._store.submit(lose, ends_group=True, timeout_s=self._store_limit_s).wait(self._store_limit_s)
-        self.counts.corrupt += 1
-        self.lost = True
-
     def _is_live(self, item: Item) -> bool:
         """Is this the first sending, is it still news, and small enough to go as it is?"""
         if item.state != items.PENDING or item.epoch != self._store.epoch:
             return False
         if len(item.body) > self._connection.payload_limit(topics.live(self._device, item.stream_text)):
             return False  # compressed, it may still go
-        reading = self._clock.reading()
-        if not reading.known:
+        now_us = self._utc_us()
+        if now_us is None:
             return False
-        now_us = reading.at_us + reading.utc_offset_us
         try:
             when = msgspec.json.decode(item.body, type=_When)
             if when.t is not None:
@@ -307,13 +233,19 @@ class Sender:
         except (msgspec.DecodeError, ValueError):
             return False
 
-    def _send_live(self, stream: _Stream) -> None:
+    def _utc_us(self) -> int | None:
+        """UTC, None when it is not known. Asking the system costs more than sending a message: once a second is enough."""
+        boot_us = self._clock.boot_us()
+        if self._reading is None or boot_us - self._reading.at_us >= _READING_US:
+            self._reading = self._clock.reading()
+        return boot_us + self._reading.utc_offset_us if self._reading.known else None
+
+    def _send_live(self, stream: Stream) -> None:
         item = stream.waiting.popleft()
-        stream.cursor = item.seq
         topic = topics.live(self._device, stream.text)
         self._publish(_Out(topic, item.body, LIVE_EXPIRY_S, [item.id], item.seq, stream))
 
-    def _send_back(self, found: list[Item], stream: _Stream | None) -> int:
+    def _send_back(self, found: list[Item], stream: Stream | None) -> int:
         """One batch of the first of these; how many are dealt with."""
         topic = topics.back(self._device, found[0].stream_text)
         limit = self._connection.payload_limit(topic)
@@ -348,13 +280,9 @@ class Sender:
         self._refusal = code
         if _now_and_then(self.counts.refused):
             log.warning(fact("messages refused by the broker", code=f"0x{code:02X}", count=self.counts.refused))
-        stream = sent.stream
-        if stream is None:
-            return
-        stream.waiting.clear()
-        stream.cursor = stream.loaded = min(stream.cursor, sent.first - 1)
-        stream.not_before_us = self._clock.boot_us() + stream.wait_us
-        stream.wait_us = min(stream.wait_us * 2, _RETRY_US[1])
+        if sent.stream is not None:
+            sent.stream.again(sent.first, self._clock.boot_us())
+            self._streams.sort()
 
 
 def _now_and_then(count: int) -> bool:

@@ -172,8 +172,7 @@ class Service:
     def _periodic(self, now_us: int) -> None:
         if now_us >= self._birth_due_us:
             self._look_at_birth()
-        if self._sender.lost:
-            self._sender.lost = False
+        if self._sender.take_lost():
             self._say_ledger()
         elif now_us >= self._ledger_due_us:
             self._ledger_due_us = now_us + self._ledger_us
