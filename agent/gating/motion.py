@@ -1,6 +1,7 @@
 """Lets a frame pass when something moved, at most `rate_hz`, and at least one every `every_s`.
 
-A small grey copy is compared with a running average of those before it: absolute difference, threshold from the picture's own noise. The
+A small grey copy is compared with a running average of those before it: difference beyond what all pixels have in
+common, threshold from the picture's own noise. The
 average follows by time, not by frame, so that a camera's rate changes nothing. Where most of the picture changed at once (a light switch,
 night vision), the average starts anew from there, and that frame passes.
 """
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
 _WIDTH = 160
 # After this time the average has taken up 63 % of what changed: what came to rest no longer counts as motion after a few seconds.
-_FOLLOW_S = 2.0
+_FOLLOW_S = 1.0
 # Grey levels that count as changed: at least 12, and 4 times the picture's own noise.
 _FLOOR, _NOISE_TIMES = 12.0, 4.0
 # The noise is measured slowly, so that what moves is not taken for it.
 _NOISE_SHARE = 0.05
+_SIGMA = 1.25  # standard deviation of noise whose mean absolute value is 1
 _ALL_CHANGED = 0.6
 
 
@@ -32,7 +34,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     every_s: Annotated[
         float, Meta(gt=0, description="At least one frame in this time passes, also when nothing moves.")
     ] = 60.0
-    sensitivity: Annotated[float, Meta(gt=0, le=1, description="Share of the picture that must have changed.")] = 0.002
+    sensitivity: Annotated[float, Meta(gt=0, le=1, description="Share of the picture that must have changed.")] = 0.0005
 
 
 def open_gate(config: Config) -> Gate:
@@ -73,26 +75,28 @@ class Motion:
         passed_s = max(0.0, (frame.at_us - self._seen_us) / 1e6)
         self._seen_us = frame.at_us
         if self._average is None or self._average.shape != small.shape:
-            self._average = small.astype("float32")
+            self._average = small
             return True
-        difference = cv2.absdiff(small, cv2.convertScaleAbs(self._average))
-        changed = cv2.countNonZero(
-            cv2.threshold(difference, max(_FLOOR, _NOISE_TIMES * self._noise), 255, cv2.THRESH_BINARY)[1]
-        )
+        signed = cv2.subtract(small, self._average)
+        # What all pixels have in common is the camera's exposure, not motion.
+        difference = cv2.absdiff(signed, cv2.mean(signed)[0])  # type: ignore[call-overload]  # a number is taken too
+        limit = max(_FLOOR, _NOISE_TIMES * self._noise)
+        still = cv2.inRange(difference, 0.0, limit)
+        changed = small.size - cv2.countNonZero(still)
         if changed > _ALL_CHANGED * small.size:
-            self._average = small.astype("float32")
+            self._average = small
             return True
-        self._noise += _NOISE_SHARE * (cv2.mean(difference)[0] * 1.25 - self._noise)
+        self._noise += _NOISE_SHARE * (cv2.mean(difference, still)[0] * _SIGMA - self._noise)
         cv2.accumulateWeighted(small, self._average, min(1.0, passed_s / _FOLLOW_S))
         return bool(changed >= max(1.0, self._config.sensitivity * small.size))
 
 
 def _small_grey(pixels: "NDArray[np.uint8]") -> Any:
-    """At most 160 wide, grey, its finest noise smoothed away."""
+    """At most 160 wide, grey, float32, its finest noise smoothed away."""
     import cv2
 
     height, width = pixels.shape[:2]
     if width > _WIDTH:
         size = (_WIDTH, max(1, round(height * _WIDTH / width)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    return cv2.blur(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), (3, 3))
+    return cv2.blur(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), (3, 3)).astype("float32")

@@ -1,0 +1,186 @@
+"""Frames → input tensors, against plain NumPy."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.inference import Tensor
+from agent.inference.metadata import Normalisation
+from agent.inference.preprocess import Preprocess
+from agent.problems import Exit, Problem
+from agent.records import Placement
+
+RNG = np.random.default_rng(7)
+
+
+def tensor(shape: tuple[int, ...], dtype: str = "uint8", scale: float = 0.0, zero_point: int = 0) -> Tensor:
+    return Tensor(name="image", shape=shape, dtype=dtype, scale=scale, zero_point=zero_point)
+
+
+def fill(frame: np.ndarray, into: Tensor, **options: object) -> tuple[np.ndarray, Placement]:
+    array = np.zeros(into.shape, into.dtype)
+    placement = Preprocess(into, array, where="m", **options).fill(frame)  # type: ignore[arg-type]
+    return array[0], placement
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    """Smooth, so that methods of scaling agree, and different in each channel."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 255 / width, y * 255 / height, (x / width + y / height) * 127], axis=2).astype(np.uint8)
+
+
+def naive(frame: np.ndarray, into: Tensor, mean: tuple[float, ...], std: tuple[float, ...], color: str) -> np.ndarray:
+    """The frame, already of the input's size, by the definition."""
+    if color == "grey":
+        shown = (frame @ np.array([0.114, 0.587, 0.299]))[..., None]
+    else:
+        shown = frame[..., ::-1] if color == "rgb" else frame
+    real = (shown.astype(np.float64) - np.array(mean)) / np.array(std)
+    if into.dtype == "float32":
+        return real
+    kind = np.iinfo(into.dtype)
+    return np.clip(np.rint(real / into.scale + into.zero_point), kind.min, kind.max)
+
+
+CASES = [
+    ("float32", 0.0, 0, (0.0,), (255.0,)),
+    ("float32", 0.0, 0, (127.5,), (127.5,)),
+    ("float32", 0.0, 0, (123.7, 116.3, 103.5), (58.4, 57.1, 57.4)),
+    ("int8", 1 / 255, -128, (0.0,), (255.0,)),
+    ("int8", 1 / 127.5, 0, (127.5,), (127.5,)),
+    ("int8", 0.02, 10, (127.5,), (64.0,)),
+    ("int8", 0.03, -5, (123.7, 116.3, 103.5), (58.4, 57.1, 57.4)),
+    ("uint8", 1 / 128, 128, (127.5,), (127.5,)),
+    ("uint8", 0.05, 30, (100.0,), (40.0,)),
+]
+
+
+@pytest.mark.parametrize(("case", "color"), list(itertools.product(CASES, ["rgb", "bgr", "grey"])))
+def test_types_and_normalisation(case: tuple, color: str) -> None:
+    dtype, scale, zero_point, mean, std = case
+    channels = 1 if color == "grey" else 3
+    if len(mean) > channels:
+        mean, std = mean[:1], std[:1]
+    into = tensor((1, 40, 60, channels), dtype, scale, zero_point)
+    frame = RNG.integers(0, 256, (40, 60, 3), np.uint8)
+    found, _ = fill(frame, into, color=color, normalisation=Normalisation(mean=mean, std=std), exact=True)
+    wanted = naive(frame, into, mean, std, color)
+    # Raw bytes stand for a table that differs by at most 1 step; grey is rounded to a whole level first.
+    tolerance = 1e-5 if dtype == "float32" else 1.01
+    if color == "grey":
+        tolerance += 0.51 / std[0] / (scale or 1.0)
+    assert np.abs(found.astype(np.float64) - wanted).max() <= tolerance
+
+
+@pytest.mark.parametrize(
+    ("into", "wanted"),
+    [
+        (tensor((1, 4, 4, 3), "uint8", 1 / 255, 0), lambda rgb: rgb),
+        (tensor((1, 4, 4, 3), "uint8", 0.0, 0), lambda rgb: rgb),
+        (tensor((1, 4, 4, 3), "int8", 1 / 255, -128), lambda rgb: rgb.astype(int) - 128),
+        (tensor((1, 4, 4, 3), "float32"), lambda rgb: rgb.astype(np.float32) / 255),
+    ],
+)
+def test_without_any_word_the_quantisation_decides(into: Tensor, wanted) -> None:
+    frame = RNG.integers(0, 256, (4, 4, 3), np.uint8)
+    np.testing.assert_allclose(fill(frame, into)[0], wanted(frame[..., ::-1]), atol=1e-6)
+
+
+def test_metadata_leaves_the_bytes_of_a_uint8_input_alone() -> None:
+    """Metadata's mean and std are those of the float model; a uint8 input takes raw pixels."""
+    frame = RNG.integers(0, 256, (4, 4, 3), np.uint8)
+    into = tensor((1, 4, 4, 3), "uint8", 1 / 255, 0)
+    found, _ = fill(frame, into, normalisation=Normalisation(mean=(0.0,), std=(1.0,)))
+    np.testing.assert_array_equal(found, frame[..., ::-1])
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "area", "linear-area"])
+@pytest.mark.parametrize("size", [(96, 128), (480, 640), (719, 1279), (30, 40)])
+def test_scaling_keeps_a_smooth_picture(size: tuple[int, int], interpolation: str) -> None:
+    found, placement = fill(picture(*size), tensor((1, 96, 128, 3)), interpolation=interpolation, color="bgr")
+    assert np.abs(found.astype(int) - picture(96, 128)).max() <= 6
+    assert placement == Placement()
+
+
+def test_shrinking_averages_instead_of_sampling() -> None:
+    """Fine structure at 6:1: linear sampling keeps its contrast, the default is near the true mean of the area."""
+    frame = cv2.normalize(cv2.GaussianBlur(RNG.normal(size=(576, 768, 3)), (0, 0), 1.5), None, 0, 255, cv2.NORM_MINMAX)
+    frame = frame.astype(np.uint8)
+    exact = cv2.resize(frame, (128, 96), interpolation=cv2.INTER_AREA).astype(float)
+    errors = {}
+    for interpolation in ("linear", "linear-area"):
+        found, _ = fill(frame, tensor((1, 96, 128, 3)), interpolation=interpolation, color="bgr")
+        errors[interpolation] = np.sqrt(((found - exact) ** 2).mean())
+    assert errors["linear-area"] < 0.6 * errors["linear"]
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 480), (50, 300), (224, 224)])
+def test_letterbox_holds_the_whole_frame(size: tuple[int, int]) -> None:
+    found, place = fill(np.full((*size, 3), 200, np.uint8), tensor((1, 224, 224, 3)), resize="letterbox", border=9)
+    top, left = round(place.y * 224), round(place.x * 224)
+    height, width = round(place.height * 224), round(place.width * 224)
+    assert abs(height / width - size[0] / size[1]) < 0.02
+    assert 224 in (height, width)
+    inner = np.zeros((224, 224), bool)
+    inner[top : top + height, left : left + width] = True
+    assert (found[inner] == 200).all()
+    assert (found[~inner] == 9).all()
+
+
+def test_letterbox_border_is_normalised_and_renewed_when_the_frame_s_shape_changes() -> None:
+    into = tensor((1, 64, 64, 3), "float32")
+    array = np.zeros(into.shape, np.float32)
+    preprocess = Preprocess(
+        into, array, resize="letterbox", normalisation=Normalisation(mean=(127.5,), std=(127.5,)), where="m"
+    )
+    white_wide, white_high = np.full((20, 40, 3), 255, np.uint8), np.full((40, 20, 3), 255, np.uint8)
+    preprocess.fill(white_wide)
+    assert (array[0, :15] == -1).all()
+    assert (array[0, 20:40] == 1).all()
+    preprocess.fill(white_high)
+    assert (array[0, :, :15] == -1).all()
+    assert (array[0, :, 20:40] == 1).all()
+
+
+def test_crop_takes_the_middle() -> None:
+    frame = np.zeros((100, 200, 3), np.uint8)
+    frame[:, 50:150] = 255
+    found, place = fill(frame, tensor((1, 64, 64, 3)), resize="crop")
+    assert (found == 255).all()
+    # The frame's left edge as a share of the input, and back again.
+    assert (place.x, place.y, place.width, place.height) == (-0.5, 0.0, 2.0, 1.0)
+
+
+def test_the_same_frame_gives_the_same_bytes() -> None:
+    frame = RNG.integers(0, 256, (480, 640, 3), np.uint8)
+    into = tensor((1, 128, 128, 3))
+    np.testing.assert_array_equal(fill(frame, into)[0], fill(frame, into)[0])
+
+
+@pytest.mark.parametrize(
+    ("into", "said"),
+    [
+        (tensor((1, 64), "float32"), "1×64 float32"),
+        (tensor((1, 3, 224, 224), "float32"), "1×3×224×224"),
+        (tensor((1, 8, 8, 3), "int64"), "int64"),
+        (tensor((2, 8, 8, 3)), "2×8×8×3"),
+        (tensor((), "float32"), "scalar"),
+    ],
+)
+def test_what_is_no_image_input_is_a_problem(into: Tensor, said: str) -> None:
+    with pytest.raises(Problem, match=said) as caught:
+        Preprocess(into, np.zeros(into.shape, into.dtype), where="m")
+    assert caught.value.code == Exit.MODEL
+
+
+def test_values_that_do_not_fit_the_channels() -> None:
+    with pytest.raises(Problem, match="2 values of mean for 3 channels"):
+        fill(
+            np.zeros((4, 4, 3), np.uint8),
+            tensor((1, 4, 4, 3), "float32"),
+            normalisation=Normalisation(mean=(1.0, 2.0), std=(1.0,)),
+        )
+    with pytest.raises(Problem, match="3 channels"):
+        fill(np.zeros((4, 4, 3), np.uint8), tensor((1, 4, 4, 3)), color="grey")
