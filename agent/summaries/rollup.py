@@ -39,7 +39,7 @@ def hook(
 
     models: lane → model → sha256 in hex. video: lanes whose input is video. units: lane → reading → unit, looked up when a window closes, so
     it may be filled while the lane runs. Which grains are made is the store's table `grain`; one that the config no longer lists is closed
-    to its last row and then given up.
+    to its last row before the start and then given up.
     """
     return Rollup(config_digest, models, video, units, video_bits_per_s).close_windows
 
@@ -90,10 +90,7 @@ class Rollup:
         self._left = 0
 
     def close_windows(self, transaction: Transaction) -> None:
-        row = transaction.connection.execute(_NEWEST).fetchone()
-        if row is None:
-            return
-        newest = _Tick(*row)
+        newest = _Tick(*(transaction.connection.execute(_NEWEST).fetchone() or (0, 0, 0, 0)))
         if self._start_tick is None:
             self._start_tick = newest.id
         if transaction.utc_offset_us is None:
@@ -103,10 +100,10 @@ class Rollup:
             self._left = MOST_WINDOWS
             for key, series in list(self._series.items()):
                 if series.retry_at_us <= transaction.now_us and self._left:
-                    done = self._advance(transaction, series, newest)
-                    if done and self._given_up(transaction, series):
+                    given_up = self._given_up(transaction, series)
+                    if self._advance(transaction, series, self._start_tick if given_up else newest.id) and given_up:
                         self._give_up(transaction.connection, key)
-            self._newest = newest
+            self._newest = newest if newest.id else None
             if not self._left:
                 transaction.again = True
         except BaseException:
@@ -151,19 +148,19 @@ class Rollup:
             read_to=read_to, tick_before=read_to,
         )  # fmt: skip
 
-    def _advance(self, transaction: Transaction, series: _Series, newest: _Tick) -> bool:
-        """Reads the new ticks and closes what is over. True when no tick and no open run is left."""
+    def _advance(self, transaction: Transaction, series: _Series, until: int) -> bool:
+        """Reads the ticks up to an id and closes what is over. True when none of them is left, nor an open run."""
         place = f"summary {series.lane_name} {series.grain_s} s"
         try:
-            while series.read_to < newest.id:
+            while series.read_to < until:
                 ticks = transaction.connection.execute(
-                    _TICKS, (series.read_to, newest.id, series.lane, _ROWS_AT_ONCE)
+                    _TICKS, (series.read_to, until, series.lane, _ROWS_AT_ONCE)
                 ).fetchall()
                 for tick, boot, at_us in ticks:
                     if not self._take(transaction, series, tick, boot, at_us):
                         return False
                 if len(ticks) < _ROWS_AT_ONCE:
-                    series.read_to = newest.id
+                    series.read_to = until
             if series.run is not None and self._left and self._is_over(transaction, series, series.run):
                 self._close(transaction, series, series.run)
         except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:

@@ -32,11 +32,11 @@ class StoreByHand:
         self.now_us = 0
         self.faults: dict[str, str] = {}
         self.groups = 0
-        self._make_hooks = hooks
+        self.make_hooks = hooks
         self._jobs: list[Job] = []
         self.start()
 
-    def start(self, boot: str = "boot-one", device: str | None = None) -> None:
+    def start(self, boot: str = "boot-0", device: str | None = None) -> None:
         self._jobs = []
         self.device = device or self.device
         self.faults.clear()
@@ -48,7 +48,7 @@ class StoreByHand:
         lanes = {self.transaction.name("lane", lane): seconds for lane, seconds in self.transaction.grains.items()}
         identity.enter(connection, lanes, self.transaction.last_id + 1)
         connection.execute("COMMIT")
-        self._hooks = tuple(self._make_hooks())
+        self._hooks = tuple(self.make_hooks())
         self.commit()
 
     def kill(self) -> None:
@@ -59,7 +59,9 @@ class StoreByHand:
 
     def learn(self, utc_us: int, error_ms: int = 1, source: str = "ntp") -> None:
         """A fix: UTC is `utc_us` now."""
-        self.job(clock_job(Reading(at_us=self.now_us, utc_offset_us=utc_us - self.now_us, source=source, error_ms=error_ms)))
+        self.job(
+            clock_job(Reading(at_us=self.now_us, utc_offset_us=utc_us - self.now_us, source=source, error_ms=error_ms))
+        )
 
     def commit(self, *, undo: bool = False) -> None:
         """The waiting jobs as one group, and the groups that hooks ask for. undo: all of it is rolled back after the hooks have run."""
@@ -88,7 +90,8 @@ class StoreByHand:
     def items(self, stream: str | None = None) -> list[dict]:
         """Bodies in the order of their making."""
         rows = self.connection.execute(
-            "SELECT body FROM item JOIN name ON name.id = stream WHERE ? IS NULL OR text = ? ORDER BY item.id", (stream, stream)
+            "SELECT body FROM item JOIN name ON name.id = stream WHERE ? IS NULL OR text = ? ORDER BY item.id",
+            (stream, stream),
         )
         return [msgspec.json.decode(body) for (body,) in rows]
 
