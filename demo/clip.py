@@ -22,7 +22,7 @@ def write_clip(path: Path, hopper: Path, astronaut: Path) -> Path:
     import numpy as np
 
     rng = np.random.default_rng(_SEED)
-    portraits = [_portrait(hopper, 400), _portrait(astronaut, 360)]
+    portraits = [_portrait(hopper, 400), _portrait(astronaut, 320, crop=(60, 360, 20, 320))]
     room = _room(rng)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE_HZ, (WIDTH_PX, HEIGHT_PX))
     if not writer.isOpened():
@@ -55,13 +55,17 @@ def _frame(number: int, room: "Picture", portraits: "list[Picture]", rng: Any) -
     return np.asarray(light.clip(0, 255), dtype=np.uint8)
 
 
-def _portrait(path: Path, height_px: int) -> "Picture":
+def _portrait(path: Path, height_px: int, crop: tuple[int, int, int, int] | None = None) -> "Picture":
+    """crop: left, right, top, bottom in pixels of the file."""
     import cv2
     import numpy as np
 
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise OSError(f"{path} is not a picture")
+    if crop is not None:
+        left, right, top, bottom = crop
+        picture = picture[top:bottom, left:right]
     scale = height_px / picture.shape[0]
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 

@@ -39,12 +39,12 @@ path = "{models}/vibration-int8.tflite"
 lane = "yard"
 label = "face"
 for_s = 1
-clear_s = 2
+clear_s = 8
 [rule.camera-covered]
 lane = "yard"
 model = "view"
 label = "covered"
-clear_s = 2
+clear_s = 12
 severity = "alarm"
 [rule.bearing-worn]
 lane = "pump"
@@ -58,4 +58,5 @@ keep_free = "20 MB"
 [mqtt]
 url = "mqtt://127.0.0.1:{port}"
 keepalive_s = 10
+reconnect_max_s = 3
 """

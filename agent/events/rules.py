@@ -23,17 +23,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     zone: Annotated[Name | None, Meta(description="Only with the foot of its box in this zone of the lane.")] = None
     score: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="Only with at least this score.")] = None
     for_s: Annotated[float, Meta(ge=0, description="It must hold this long before the event starts.")] = 0.0
-    clear_s: Annotated[
-        float, Meta(ge=0, description="Not seen for this long: the event ends, or what had begun to hold is forgotten.")
-    ] = 5.0
+    flicker_s: Annotated[
+        float,
+        Meta(
+            ge=0, description="Until the event starts: not seen for this long, and what had begun to hold is forgotten."
+        ),
+    ] = 1.0
+    clear_s: Annotated[float, Meta(ge=0, description="Not seen for this long, the event ends.")] = 5.0
     severity: Annotated[Literal["info", "warn", "alarm"], Meta(description="How much it matters.")] = "info"
 
 
 class Rules:
     """The rules of one lane. `take` every inference in order; the events of it come back.
 
-    A rule holds from the first input that matches; it ceases when no input has matched for `clear_s`, seen at the next input that does
-    not match. zones: by name. active: rules whose event had started and not ended when the agent last stopped.
+    A rule holds from the first input that matches. It ceases when none has matched for a while (`flicker_s` until its event has started,
+    `clear_s` from then on), which is seen at the next input that does not match. zones: by name. active: rules whose event had started and not ended when the agent last stopped.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class _Rule:
         if self._last_us is None:
             self._last_us = now_us if self._started else None  # started before a restart: its absence counts from here
             return None
-        if now_us - self._last_us >= config.clear_s * 1e6:
+        if now_us - self._last_us >= (config.clear_s if self._started else config.flicker_s) * 1e6:
             self._since_us = self._last_us = None
             if self._started:
                 self._started = False

@@ -38,6 +38,7 @@ class LaneRecorder:
         self._entries: Bounded[Entry] = Bounded(_PLACES)
         self._count = 0
         self._missed = False
+        self._over = False
         self._bytes = {"read": 0, "write": 0}
         folder.mkdir(parents=True, exist_ok=True)
         self._raw: dict[str, IO[bytes]] = {}
@@ -46,6 +47,8 @@ class LaneRecorder:
         self._thread.start()
 
     def note(self, record: Input | Tick) -> None:
+        if self._over:
+            return
         if self._missed and not isinstance(record, Tick):
             if not self._put(({"at_us": record.at_us, "k": "gap", "why": "recorder"}, None)):
                 return
@@ -75,7 +78,11 @@ class LaneRecorder:
         self._bytes[kind] += len(data)
 
     def _put(self, entry: Entry) -> bool:
-        return self._entries.put(entry, 0.0)
+        try:
+            return self._entries.put(entry, 0.0)
+        except Closed:  # the disk failed (`problem` says how), or the recording ended on another thread
+            self._over = True
+            return True
 
     def _write(self) -> None:
         encoder = msgspec.json.Encoder()
@@ -101,6 +108,8 @@ class LaneRecorder:
                     return
 
     def close(self) -> None:
+        """What was noted until now is written; later records are not taken."""
+        self._over = True
         self._entries.close()
         self._thread.join(_FLUSH_S)
         for raw in self._raw.values():
@@ -108,7 +117,10 @@ class LaneRecorder:
 
 
 class Recorder:
-    """A recording of several lanes: `lane(name)` gives each its part, `clock` notes what was learned about UTC."""
+    """A recording of several lanes: `lane(name)` gives each its part, `clock` notes what was learned about UTC.
+
+    After `close` nothing more is taken; the lanes go on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -123,7 +135,8 @@ class Recorder:
         return self._lanes[name]
 
     def clock(self, reading: Reading) -> None:
-        self._clock.write(msgspec.json.encode(reading) + b"\n")
+        if not self._clock.closed:
+            self._clock.write(msgspec.json.encode(reading) + b"\n")
 
     def close(self) -> None:
         for lane in self._lanes.values():

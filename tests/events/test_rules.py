@@ -42,8 +42,8 @@ def test_for_s_asks_for_a_time_of_holding() -> None:
     assert phases(rule, inference(2, "face")) == [(2, "start")]
 
 
-def test_what_had_begun_to_hold_is_forgotten_after_clear_s() -> None:
-    rule = rules(for_s=3, clear_s=1)
+def test_what_had_begun_to_hold_is_forgotten_after_flicker_s() -> None:
+    rule = rules(for_s=3, flicker_s=1, clear_s=60)
     assert phases(rule, inference(0, "face"), inference(1.5), inference(2, "face"), inference(4, "face")) == []
     assert phases(rule, inference(5, "face")) == [(5, "start")]
 

@@ -76,3 +76,14 @@ def test_a_cameras_own_jpeg_is_kept_as_it_came(tmp_path: Path) -> None:
         recorder.lane("yard").note(Frame(at_us=1, pixels=PICTURE, encoded=b"\xff\xd8 the camera's bytes"))
         recorder.lane("yard").note(Tick(at_us=2, alive_us=1, dropped=0))
     assert (tmp_path / "yard" / "frames" / "000001.jpg").read_bytes() == b"\xff\xd8 the camera's bytes"
+
+
+def test_lanes_go_on_when_the_recording_has_ended(tmp_path: Path) -> None:
+    with open_recorder(tmp_path, {}, "") as recorder:
+        lane = recorder.lane("yard")
+        lane.note(TAKEN[0])
+        lane.note(TAKEN[3])
+        recorder.close()
+        lane.note(TAKEN[2])
+        recorder.clock(Reading(at_us=0, utc_offset_us=5, source="ntp", error_ms=35))
+    assert len(list(records(tmp_path / "yard"))) == 2
