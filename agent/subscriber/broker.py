@@ -4,10 +4,12 @@ import ipaddress
 import socket
 import ssl
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.subscriber.errors import SubscriberError
@@ -38,13 +40,10 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     def problem(self, what: str, remedy: str) -> SubscriberError:
         return SubscriberError(where=self.address, what=what, remedy=remedy)
 
-    def prepare(self, client: mqtt.Client) -> None:
-        """User, password and TLS. SubscriberError for a certificate or key file that cannot be used."""
-        client.connect_timeout = CONNECT_LIMIT_S
-        if self.user is not None:
-            client.username_pw_set(self.user, self.password)
+    def tls(self) -> ssl.SSLContext | None:
+        """None for plain text. SubscriberError for a certificate or key file that cannot be used."""
         if not self.secure:
-            return
+            return None
         try:
             context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
         except (OSError, ssl.SSLError) as error:
@@ -63,7 +62,27 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
                     what=f"certificate and key cannot be used: {error}",
                     remedy="Give --cert-file and --key-file PEM files that belong together, the key unencrypted",
                 ) from None
-        client.tls_set_context(context)
+        return context
+
+
+class Client(mqtt.Client):
+    """paho with a socket of ours: paho leaves its own open when TLS fails. `_create_socket` is not public."""
+
+    def __init__(self, at: Broker, client_id: str) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True)
+        self._at, self._context = at, at.tls()
+        if at.user is not None:
+            self.username_pw_set(at.user, at.password)
+
+    def _create_socket(self) -> Any:
+        plain = socket.create_connection((self._at.host, self._at.port), timeout=CONNECT_LIMIT_S)
+        if self._context is None:
+            return plain
+        try:
+            return self._context.wrap_socket(plain, server_hostname=self._at.host)
+        except BaseException:
+            plain.close()
+            raise
 
 
 def broker(

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -21,7 +21,7 @@ from agent.messages import topics
 from agent.messages.commands import ResendRequest
 from agent.messages.envelope import encode
 from agent.subscriber import asks
-from agent.subscriber.broker import Broker, refused
+from agent.subscriber.broker import Broker, Client, refused
 from agent.subscriber.errors import SubscriberError
 from agent.subscriber.state import client_id
 from agent.subscriber.view import View
@@ -68,7 +68,8 @@ def receive(
     log: Callable[[str], None] = lambda _: None,
     until: Callable[[], bool] | None = None,
 ) -> None:
-    """Until `stop` is set, `for_s` is over, or `until()` is true; it is asked after commits, at most once a second. log: one line a fact.
+    """Until `stop` is set, `for_s` is over, or `until()` is true; it is asked when a ledger has come in this connection, then after
+    commits, at most once a second. log: one line a fact.
 
     SubscriberError when the broker refuses this subscriber (password, certificate, rights) at the first connect, or never answered.
     """
@@ -77,7 +78,7 @@ def receive(
     connected_once = False
     problem: SubscriberError | None = None
     while not stop.is_set() and (end_s is None or clock.steady_s() < end_s):
-        link = _Link(view, broker, settings, clock, stop, end_s, until)
+        link = _Link(view, broker, settings, clock, stop, end_s, until, log)
         try:
             link.run()
             return
@@ -121,25 +122,21 @@ class _Link:
         stop: threading.Event,
         end_s: float | None,
         until: Callable[[], bool] | None,
+        log: Callable[[str], None],
     ) -> None:
+        self._log = log
         self._view, self._broker, self._settings = view, broker, settings
         self._clock, self._stop, self._end_s, self._until = clock, stop, end_s, until
         self.connected = False
         self._refusal: _Lost | None = None
         self._pending: list[mqtt.MQTTMessage] = []
-        self._changed = True
+        self._changed = self._heard = False
         self._may_ask = True
         self._looked_s = self._asked_s = -1e9
         self._client = self._new_client()
 
     def _new_client(self) -> mqtt.Client:
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id(self._view.connection),
-            protocol=mqtt.MQTTv5,
-            manual_ack=True,
-        )
-        self._broker.prepare(client)
+        client = Client(self._broker, client_id(self._view.connection))
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -199,8 +196,11 @@ class _Link:
         group, self._pending = self._pending, []
         if not group:
             return
-        self._view.take([(one.topic, bytes(one.payload)) for one in group], self._clock.utc_s())
-        self._changed = self._may_ask = True
+        taken = self._view.take([(one.topic, bytes(one.payload)) for one in group], self._clock.utc_s())
+        self._may_ask = True
+        # What an earlier run knew proves nothing: first a ledger must be heard again.
+        self._changed = self._changed or self._heard or bool(taken.ledgers)
+        self._heard = self._heard or bool(taken.ledgers)
         for one in group:
             if one.qos:
                 self._client.ack(one.mid, one.qos)
@@ -262,6 +262,8 @@ class _Link:
             self._refusal = _Lost(problem, final=True)
             return
         self.connected = True
+        self._looked_s = self._clock.steady_s()  # the retained ledgers come first
+        self._log(f"{self._broker.address}: subscribed")
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         self._pending.append(message)
