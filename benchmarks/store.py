@@ -4,8 +4,6 @@ Both write ahead and sync every commit (WAL, synchronous=FULL) with the same num
 `--json`: a line a figure. `--quick`: under 50 s.
 """
 
-import argparse
-import json
 import sqlite3
 import statistics
 import tempfile
@@ -25,6 +23,7 @@ from agent.store.settings import Config
 from agent.store.transaction import Job, Transaction
 from agent.store.writer import open_store
 from agent.values import Bytes
+from benchmarks.figures import at_least, known, parser, say
 
 # Results a transaction; the target for each, as a share of raw.
 SIZES = {30: 0.5, 100: 0.5, 1000: 0.5}
@@ -34,11 +33,9 @@ WAIT_S = 60.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--folder", type=Path, help="a folder on the disk that is to be measured")
-    arguments = parser.parse_args()
+    arguments_of = parser(__doc__)
+    arguments_of.add_argument("--folder", type=Path, help="a folder on the disk that is to be measured")
+    arguments = arguments_of.parse_args()
     rounds = 3 if arguments.quick else 9
     for size, target in SIZES.items():
         groups = max(10, (6_000 if arguments.quick else 30_000) // size)
@@ -48,31 +45,14 @@ def main() -> None:
                 raw.append(raw_rate(Path(folder), size, groups))
                 ours.append(store_rate(Path(folder) / "data", size, groups))
         ratio = statistics.median(one / other for one, other in zip(ours, raw, strict=True))
+        rate, base = round(statistics.median(ours)), round(statistics.median(raw))
+        say(known(f"results stored, {size} a commit", rate, "/s", baseline=base), as_json=arguments.json)
         say(
-            f"results stored a second, {size} a commit", round(statistics.median(ours)), "results/s", round(statistics.median(raw)), None,
-            None, as_json=arguments.json,
-        )  # fmt: skip
-        say(
-            f"share of raw executemany, {size} a commit",
-            round(ratio, 3),
-            "ratio",
-            1.0,
-            target,
-            ratio >= target,
+            at_least(
+                f"share of raw executemany, {size} a commit", round(ratio, 3), "ratio", baseline=1.0, target=target
+            ),
             as_json=arguments.json,
         )
-
-
-def say(
-    name: str, value: float, unit: str, baseline: float, target: float | None, holds: bool | None, *, as_json: bool
-) -> None:
-    figure = {"name": name, "value": value, "unit": unit, "baseline": baseline, "target": target, "holds": holds}
-    print(
-        json.dumps(figure)
-        if as_json
-        else f"{name:45} {value:>9} {unit:10} raw {baseline:>9}  target {target}  holds {holds}",
-        flush=True,
-    )
 
 
 def seconds(size: int, groups: int) -> Iterator[list[Job]]:

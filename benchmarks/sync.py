@@ -4,7 +4,6 @@ Each figure is the median of its rounds. paho is driven as the sender drives it:
 one given when a PUBACK came. `--json`: a line a figure. `--quick`: under 50 s. Needs mosquitto (apt).
 """
 
-import argparse
 import json
 import shutil
 import socket
@@ -32,6 +31,7 @@ from agent.sync.session import Will
 from agent.sync.settings import Config
 from agent.sync.wake import Wake
 from agent.values import Bytes
+from benchmarks.figures import at_least, known, parser, say, skipped
 
 WINDOW = 20
 ITEM_BYTES = 800
@@ -44,13 +44,10 @@ LIMIT_S = 120.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
-        print("mosquitto is not installed: nothing is measured", file=sys.stderr)
+        skipped("mosquitto is not installed")
         return 0
     rounds, count = (3, 3_000) if arguments.quick else (7, 10_000)
     single, batched, bare = [], [], []
@@ -65,19 +62,13 @@ def main() -> int:
         ("items drained a second, in batches (back)", batched, TARGET_BATCHED),
     ):
         ratio = statistics.median(one / other for one, other in zip(rates, bare, strict=True))
-        say(name, round(statistics.median(rates)), "items/s", round(base), None, as_json=arguments.json)
-        say(name + ", share of bare paho", round(ratio, 3), "ratio", 1.0, target, as_json=arguments.json)
+        rate = round(statistics.median(rates))
+        say(known(name, rate, "items/s", baseline=round(base)), as_json=arguments.json)
+        say(
+            at_least(name + ", share of bare paho", round(ratio, 3), "ratio", baseline=1.0, target=target),
+            as_json=arguments.json,
+        )
     return 0
-
-
-def say(name: str, value: float, unit: str, baseline: float | None, target: float | None, *, as_json: bool) -> None:
-    holds = None if target is None else value >= target
-    if as_json:
-        figure = {"name": name, "value": value, "unit": unit, "baseline": baseline, "target": target, "holds": holds}
-        print(json.dumps(figure), flush=True)
-    else:
-        judged = "" if target is None else f"  target {target:g}: {'holds' if holds else 'does not hold'}"
-        print(f"{name:66} {value:>10g} {unit:8} (paho {baseline:g}){judged}", flush=True)
 
 
 @contextmanager
