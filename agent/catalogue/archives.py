@@ -25,16 +25,15 @@ def open_member(archive: Path, member: str, *, where: str) -> Iterator[IO[bytes]
         else:
             with tarfile.open(archive, "r:gz") as packed:
                 info = packed.getmember(_named(packed.getnames(), member, archive, where))
-                stream_or_none = (
-                    packed.extractfile(info) if info.isreg() else None
-                )  # a link would lead to another member
-                if stream_or_none is None:
+                # A link would lead to another member, so only a plain file is read.
+                content = packed.extractfile(info) if info.isreg() else None
+                if content is None:
                     raise Problem(
                         where=where,
                         what=f"{member} in {archive.name} is no plain file",
                         remedy="Fetch it from another source",
                     )
-                with stream_or_none as stream:
+                with content as stream:
                     yield stream
     except (
         zipfile.BadZipFile,

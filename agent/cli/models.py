@@ -50,6 +50,8 @@ def _list() -> int:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     print(f"\ncache: {cache_folder()}")
     for entry in known.values():
+        if entry.note:
+            print(f"{entry.name}: {entry.note}")
         if entry.by_hand:
             print(f"{entry.name}: copy it by hand from {origin(entry)}")
             print(f"  then: edge-agent models fetch {entry.name} --from {entry.file}")
