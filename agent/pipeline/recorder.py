@@ -16,20 +16,22 @@ import msgspec
 
 from agent.clock import Reading
 from agent.config.write import toml
+from agent.log import fact
 from agent.mailbox import Bounded, Closed
 from agent.records import Frame, Gap, Input, Read, Tick, Write
 
-# Records of a lane that may wait for the disk; a full queue leaves a `gap` with why "recorder".
+# Records of a lane that may wait for the disk, and frames among them (6 MB each at 1080p); more leave a `gap` with why "recorder".
 _PLACES = 256
+_FRAMES = 16
 _FLUSH_S = 10.0
 _THIN = {".png": [16, 1]}  # cv2.IMWRITE_PNG_COMPRESSION: level 1
 
 Line = dict[str, Any]
-Entry = tuple[Line, "Future[Path] | None"]
+Entry = tuple[Line, Future[Path] | None]
 
 
 class LaneRecorder:
-    """One lane's part. `note` is called on the lane thread with each record that it takes."""
+    """One lane's part. `note` is called on the lane thread with each record that it takes; it never fails and never waits for the disk."""
 
     def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
         self._folder = folder
@@ -37,8 +39,10 @@ class LaneRecorder:
         self._pool = pool
         self._entries: Bounded[Entry] = Bounded(_PLACES)
         self._count = 0
+        self._waiting = 0  # frames
         self._missed = False
         self._over = False
+        self._lock = threading.Lock()
         self._bytes = {"read": 0, "write": 0}
         folder.mkdir(parents=True, exist_ok=True)
         self._raw: dict[str, IO[bytes]] = {}
@@ -47,17 +51,27 @@ class LaneRecorder:
         self._thread.start()
 
     def note(self, record: Input | Tick) -> None:
-        if self._over:
-            return
-        if self._missed and not isinstance(record, Tick):
-            if not self._put(({"at_us": record.at_us, "k": "gap", "why": "recorder"}, None)):
+        with self._lock:  # the recording may end on another thread
+            if self._over:
                 return
-            self._missed = False
-        self._missed = not self._put(self._entry(record)) or self._missed
+            room = _PLACES - len(self._entries)
+            # A tick closes what came before it: the gap stands behind it, where records come again.
+            missed = self._missed and not isinstance(record, Tick)
+            if room < 1 + missed or (isinstance(record, Frame) and self._waiting >= _FRAMES):
+                self._missed = True
+                return
+            try:
+                if missed:
+                    self._entries.put(({"at_us": record.at_us, "k": "gap", "why": "recorder"}, None), 0.0)
+                    self._missed = False
+                self._entries.put(self._entry(record), 0.0)
+            except (OSError, Closed) as error:  # Closed: the disk failed in the writing thread, which has said so
+                self._fail(error)
 
     def _entry(self, record: Input | Tick) -> Entry:
         if isinstance(record, Frame):
             self._count += 1
+            self._waiting += 1
             suffix = ".jpg" if record.encoded is not None else ".png"
             name = f"{self._count:06}{suffix}"
             encoded = self._pool.submit(_save, self._frames / name, record)
@@ -77,12 +91,13 @@ class LaneRecorder:
         self._raw[kind].write(data)
         self._bytes[kind] += len(data)
 
-    def _put(self, entry: Entry) -> bool:
-        try:
-            return self._entries.put(entry, 0.0)
-        except Closed:  # the disk failed (`problem` says how), or the recording ended on another thread
-            self._over = True
-            return True
+    def _fail(self, error: Exception) -> None:
+        """The lane goes on, its recording ends here."""
+        self._over = True
+        if self.problem is None and not isinstance(error, Closed):
+            self.problem = f"{self._folder}: {error}"
+            logging.getLogger(__name__).warning(fact("recording stopped", folder=self._folder, error=error))
+        self._entries.close(error)
 
     def _write(self) -> None:
         encoder = msgspec.json.Encoder()
@@ -98,18 +113,20 @@ class LaneRecorder:
                 try:
                     if encoded is not None:
                         encoded.result(_FLUSH_S)
+                        with self._lock:
+                            self._waiting -= 1
                     lines.write(encoder.encode(line) + b"\n")
                     if line["k"] == "tick":
                         lines.flush()
                 except (OSError, TimeoutError) as error:
-                    self.problem = f"{self._folder}: {error}"
-                    logging.getLogger(__name__).warning("recording stopped folder=%s error=%s", self._folder, error)
-                    self._entries.close(error)
+                    with self._lock:
+                        self._fail(error)
                     return
 
     def close(self) -> None:
         """What was noted until now is written; later records are not taken."""
-        self._over = True
+        with self._lock:
+            self._over = True
         self._entries.close()
         self._thread.join(_FLUSH_S)
         for raw in self._raw.values():
@@ -126,20 +143,28 @@ class Recorder:
         self.folder = folder
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="recorder-png")
         self._lanes: dict[str, LaneRecorder] = {}
+        self._lock = threading.Lock()
+        self._over = False
         self._clock = (folder / "clock.jsonl").open("ab", buffering=0)
 
     def lane(self, name: str) -> LaneRecorder:
         """The lane's recorder; the same one after the lane was restarted."""
-        if name not in self._lanes:
-            self._lanes[name] = LaneRecorder(self.folder / name, self._pool)
-        return self._lanes[name]
+        with self._lock:
+            if name not in self._lanes:
+                self._lanes[name] = LaneRecorder(self.folder / name, self._pool)
+                if self._over:
+                    self._lanes[name].close()
+            return self._lanes[name]
 
     def clock(self, reading: Reading) -> None:
-        if not self._clock.closed:
+        if not self._over:
             self._clock.write(msgspec.json.encode(reading) + b"\n")
 
     def close(self) -> None:
-        for lane in self._lanes.values():
+        with self._lock:
+            self._over = True
+            lanes = list(self._lanes.values())
+        for lane in lanes:
             lane.close()
         self._pool.shutdown()
         self._clock.close()
