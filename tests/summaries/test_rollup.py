@@ -8,12 +8,13 @@ from peers.lane_seconds import found, second
 from peers.manual_clock import ManualClock
 from peers.store_by_hand import StoreByHand
 
+from agent.clock import Reading
 from agent.messages import envelope
 from agent.messages.summary import Gap, Summary
 from agent.messages.times import parse
 from agent.records import LaneSecond, Tick
 from agent.store.connection import connect_to_read
-from agent.store.lane_rows import lane_second_job
+from agent.store.lane_rows import clock_job, lane_second_job
 from agent.store.settings import Config
 from agent.store.writer import open_store
 from agent.summaries import rollup
@@ -97,6 +98,17 @@ def test_a_clock_set_back_makes_the_window_twice() -> None:
     sums = store.sums("summary/yard/m1")
     assert windows(sums) == ["03:00:00", "03:01:00", "03:00:00", "03:01:00"]
     assert seen(sums) == [60, 40, 50, 60]
+
+
+def test_a_fix_that_comes_late_dates_the_ticks_of_the_open_window_anew() -> None:
+    """As a restart would: what is open follows from the rows, not from the order in which they came."""
+    store = device()
+    store.learn(T0)
+    live(store, 12)
+    store.job(clock_job(Reading(at_us=5 * S, utc_offset_us=T0 + 3600 * S, source="ntp", error_ms=1)))
+    live(store, 50)
+    sums = store.sums("summary/yard/m1")
+    assert (windows(sums), seen(sums)) == (["03:00:00", "04:00:00"], [5, 55])
 
 
 def test_a_window_waits_for_the_time_and_is_dated_by_the_boots_first_fix() -> None:
@@ -350,8 +362,6 @@ def test_in_the_real_store_windows_commit_with_their_rows(tmp_path: Path) -> Non
     with open_store(
         tmp_path, clock=clock, device="s/n", settings=settings, grains={"yard": (5,)}, hooks=hooks()
     ) as store:
-        from agent.store.lane_rows import clock_job
-
         store.submit(clock_job(clock.reading()))
         for number in range(1, 13):
             ticket = store.submit(lane_second_job(second("yard", number * S, found("face"))), ends_group=True)
