@@ -52,13 +52,15 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return _run(arguments)
     except SubscriberError as error:
-        raise Problem(where=error.where, what=error.what, remedy=error.remedy) from None
+        code = Exit.STORE if error.where == str(arguments.store) else Exit.NO
+        raise Problem(where=error.where, what=error.what, remedy=error.remedy, code=code) from None
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from agent.messages.topics import subscriptions
     from agent.subscriber import report, verdict
     from agent.subscriber.broker import broker
+    from agent.subscriber.errors import SubscriberError
     from agent.subscriber.receive import Settings, receive
     from agent.subscriber.view import open_view
 
@@ -69,10 +71,14 @@ def _run(arguments: argparse.Namespace) -> int:
         raise Problem(
             where="--site, --device", what=str(error), remedy="Give the names of the config", code=Exit.COMMAND_LINE
         ) from None
-    at = broker(
-        arguments.url, user=arguments.user, password_file=arguments.password_file, ca_file=arguments.ca_file,
-        cert_file=arguments.cert_file, key_file=arguments.key_file, allow_plaintext=arguments.allow_plaintext,
-    )  # fmt: skip
+    try:
+        at = broker(
+            arguments.url, user=arguments.user, password_file=arguments.password_file, ca_file=arguments.ca_file,
+            cert_file=arguments.cert_file, key_file=arguments.key_file, allow_plaintext=arguments.allow_plaintext,
+        )  # fmt: skip
+        at.tls()  # files that cannot be used are named before anything else happens
+    except SubscriberError as error:
+        raise Problem(where=error.where, what=error.what, remedy=error.remedy, code=Exit.COMMAND_LINE) from None
     clock = _Clock()
     settings = Settings(site=site, name=name, ask_after_s=arguments.ask_after, for_s=arguments.for_s)
     stop = threading.Event()
@@ -146,14 +152,16 @@ def _device(site: str | None, device: str | None) -> tuple[str | None, str | Non
 
 
 def _start(text: str) -> int:
-    number = 1 if text == "start" else int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if text != "start" and not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1, nor `start`")
+    return 1 if text == "start" else int(text)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
     return seconds

@@ -119,7 +119,7 @@ def test_what_the_broker_dropped_is_asked_for_and_comes(tmp_path: Path) -> None:
         run(view, at)  # subscribes, and leaves
         for _ in range(30):
             make(device, 1)
-            device.send(most=1)
+            device.send(most=2)
             peer.flush()
         device.publish_ledger()
         peer.flush()
@@ -209,9 +209,9 @@ def test_the_command_reports_and_exits(tmp_path: Path, capsys: pytest.CaptureFix
         found = json.loads(capsys.readouterr().out)
         assert found["complete"] is True
         assert found["devices"][0]["counts"]["received"] == 5
-        assert main([*words, "--for", "0.5", "--device", "north-farm/gate-07"]) == 0
+        assert main([*words, "--for", "0.3", "--device", "north-farm/gate-07"]) == 0
         assert "north-farm/gate-07: complete as of" in capsys.readouterr().out
-        assert main([*words, "--for", "0.5", "--site", "elsewhere"]) == 1
+        assert main([*words, "--for", "0.3", "--site", "elsewhere"]) == 1
         assert "no device was heard" in capsys.readouterr().out
         # A number that the device never sends again: named, exit 1.
         device.retain(1.0)
@@ -221,6 +221,25 @@ def test_the_command_reports_and_exits(tmp_path: Path, capsys: pytest.CaptureFix
         peer.flush()
         assert main([*words, "--for", "1"]) == 1
         assert "INCOMPLETE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (["mqtt://broker.example.com"], 2, "--allow-plaintext"),
+        (["mqtts://localhost:1", "--ca-file", "/none.pem"], 2, "/none.pem"),
+        (["mqtt://localhost:1", "--device", "north-farm/gate-07", "--site", "south"], 2, "--device"),
+        (["mqtt://localhost:1", "--site", "South"], 2, "no name"),
+        (["mqtt://localhost:1", "--for", "0.3"], 1, "nothing listens"),
+        (["mqtt://localhost:1", "--store", "/no/such/v.sqlite"], 5, "/no/such/v.sqlite"),
+    ],
+)
+def test_what_is_wrong_with_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, why: str
+) -> None:
+    assert main(["subscribe", "--store", str(tmp_path / "v.sqlite"), *words]) == code
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert why in last
 
 
 def certificates(folder: Path) -> tuple[Path, Path, Path]:
