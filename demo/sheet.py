@@ -30,9 +30,9 @@ def draw_sheet(recording: Path, store: Path, lane: str, to: Path) -> int:
     import numpy as np
 
     seen = _results(store, lane)
-    lines = [
-        json.loads(line) for line in (recording / lane / "input.jsonl").read_text().splitlines() if line.endswith("}")
-    ]
+    path = recording / lane / "input.jsonl"
+    texts = path.read_text().splitlines() if path.exists() else []
+    lines = [json.loads(text) for text in texts if text.endswith("}")]
     frames = [line for line in lines if line["k"] == "frame" and line["at_us"] in seen]
     if not frames:
         return 0
