@@ -1,8 +1,10 @@
-"""`kill -9` at random moments, two agents at once, with the link cut in the middle: nothing acknowledged is lost, nothing counts twice.
+"""`kill -9` at random moments, two agents at once, the link cut in the middle and a black hole at the end: nothing acknowledged is lost,
+nothing counts twice, and what the subscriber has is what the store has.
 
 Ten kills in the usual run, fifty in the long one.
 """
 
+import json
 import os
 import random
 import sqlite3
@@ -25,7 +27,9 @@ def test_nothing_acknowledged_is_lost_over_kills_and_a_cut_link(tmp_path: Path) 
     rng = random.Random(20261124)
     pictures = scene(tmp_path)
     with mosquitto(tmp_path) as broker, tcp_link(broker.port) as link:
-        configs = {name: write_config(tmp_path, name, pictures, link.port) for name in NAMES}
+        configs = {
+            name: write_config(tmp_path, name, pictures, link.port, mqtt="reconnect_max_s = 2\n") for name in NAMES
+        }
         reports = {name: tmp_path / f"{name}.report" for name in NAMES}
         state = tmp_path / "fleet.sqlite"
         subscriber = subprocess.Popen(
@@ -52,6 +56,12 @@ def test_nothing_acknowledged_is_lost_over_kills_and_a_cut_link(tmp_path: Path) 
                 wait_for(
                     lambda name=name: windows_closed(store_path(configs[name])) > 8, 40, f"closed windows of {name}"
                 )
+            link.black_hole()  # longer than 1.5 × keepalive: each agent must find out by itself
+            for name in NAMES:
+                wait_for(lambda name=name: not connected(configs[name]), 30, f"{name} noticing the black hole")
+            link.restore()
+            for name in NAMES:
+                wait_for(lambda name=name: connected(configs[name]), 30, f"{name} connecting again")
             for name in NAMES:
                 assert agents[name].terminate()[0] == 0, agents[name].text[-2000:]
             for name in NAMES:
@@ -76,6 +86,12 @@ def last_tick(report: Path) -> int:
 def working(report: Path, begun: int) -> bool:
     """Whether a tick was stored since the last start."""
     return last_tick(report) > begun
+
+
+def connected(config: Path) -> bool:
+    """What the running agent says of its link."""
+    state = json.loads((config.parent / "data" / "state.json").read_bytes())
+    return bool(state["link"]["connected"])
 
 
 def windows_closed(store: Path) -> int:
@@ -200,6 +216,8 @@ def test_sigterm_ends_within_three_seconds_with_everything_stored(tmp_path: Path
     assert code == 0, agent.text
     assert took_s < 3.0
     with opened(store_path(config)) as connection:
-        seen, results = connection.execute("SELECT sum(seen), (SELECT count(*) FROM result) FROM tick").fetchone()
-    assert seen > 30
-    assert results == seen  # the classifier gives one class a frame
+        seen, inferred, dropped, results = connection.execute(
+            "SELECT sum(seen), sum(inferred), sum(dropped), (SELECT count(*) FROM result) FROM tick"
+        ).fetchone()
+    assert inferred > 30
+    assert results == inferred == seen - dropped  # the classifier gives one class a frame
