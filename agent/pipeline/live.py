@@ -17,7 +17,9 @@ SECOND_US = 1_000_000
 # How long one blocking call may last before it looks at the stop event.
 _POLL_S = 0.25
 # Reads of a port that may wait for the lane: about 10 s of a device that sends 50 frames a second.
-_PLACES = 512
+READS = 512
+# Frames of a file that may wait for the lane: enough to decode the next ones meanwhile. At 1080p one is 6 MB.
+FRAMES = 4
 
 
 class Mailbox(Protocol):
@@ -27,15 +29,17 @@ class Mailbox(Protocol):
 class Live:
     """The records of one lane, live. `capture` runs on the capture thread, `records` on the lane thread.
 
-    every_record: nothing may be replaced, the capture side waits for the lane (serial ports; files at pace "all").
+    every_record: nothing may be replaced, the capture side waits for the lane (serial ports; files at pace "all") when `places` records do.
     """
 
-    def __init__(self, clock: Clock, stop: threading.Event, *, stall_s: float, every_record: bool) -> None:
+    def __init__(
+        self, clock: Clock, stop: threading.Event, *, stall_s: float, every_record: bool, places: int = READS
+    ) -> None:
         self._clock = clock
         self._stop = stop
         self._liveness = Liveness(stall_s, clock.boot_us())
         self._latest: Latest[Input] | None = None if every_record else Latest()
-        self._bounded: Bounded[Input] | None = Bounded(_PLACES) if every_record else None
+        self._bounded: Bounded[Input] | None = Bounded(places) if every_record else None
         self._gaps: deque[Gap] = deque(maxlen=64)
         self._ticked_us = clock.boot_us()
         self.input_at_us: int | None = None
