@@ -1,7 +1,5 @@
 """The command line: reads the command's name and imports that one file of `agent/cli`."""
 
-import argparse
-import importlib
 import sys
 
 from agent.version import VERSION
@@ -19,13 +17,21 @@ COMMANDS = {
     "export": "print the rows of a store",
 }
 
+_NAME_AND_VERSION = f"edge-agent {VERSION}"
+
 
 def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
+    if words == ["--version"]:  # scripts ask for it often: it costs no more than Python itself
+        print(_NAME_AND_VERSION)
+        return 0
+    import argparse
+    import importlib
+
     parser = argparse.ArgumentParser(
         prog="edge-agent", description="Understands cameras and sensors where the data is made."
     )
-    parser.add_argument("--version", action="version", version=f"edge-agent {VERSION}")
+    parser.add_argument("--version", action="version", version=_NAME_AND_VERSION)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in words if not word.startswith("-")), None)
     module = importlib.import_module(f"agent.cli.{chosen}") if chosen in COMMANDS else None

@@ -3,7 +3,6 @@
 `Clock` is an argument everywhere; `SystemClock` is the real one, tests/peers/manual_clock.py the one that tests move.
 """
 
-import ctypes
 import threading
 import time
 from pathlib import Path
@@ -16,6 +15,9 @@ EARLIEST_UTC_US = 1_767_225_600_000_000
 _STA_UNSYNC = 0x40
 _STA_PPSTIME = 0x04
 _TIME_ERROR = 5
+# struct timex, adjtimex(2), to its `status`: modes, offset, freq, maxerror, esterror, status. All of it is 208 bytes on 64-bit machines.
+_TIMEX = "@Illlli"
+_TIMEX_BYTES = 512
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +50,6 @@ class Clock(Protocol):
         """Waits until the event is set or the time is over; True when it is set."""
 
 
-class _Timex(ctypes.Structure):
-    # struct timex, adjtimex(2); only the fields up to `maxerror` and `status` are read.
-    _fields_ = (
-        ("modes", ctypes.c_uint), ("offset", ctypes.c_long), ("freq", ctypes.c_long), ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long), ("status", ctypes.c_int), ("padding", ctypes.c_byte * 256),
-    )  # fmt: skip
-
-
 class SystemClock:
     def boot_us(self) -> int:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
@@ -82,12 +76,16 @@ class SystemClock:
 
 def _quality() -> tuple[str, int]:
     """(source, error in ms) from adjtimex(2), which needs no privilege to read."""
-    timex = _Timex()
+    import ctypes  # only here: config files are checked without it
+    import struct
+
+    timex = ctypes.create_string_buffer(_TIMEX_BYTES)
     try:
-        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
     except (OSError, AttributeError):
         return "rtc", 16_000
-    error_ms = max(1, timex.maxerror // 1000)
-    if state in (-1, _TIME_ERROR) or timex.status & _STA_UNSYNC:
+    _, _, _, error_us, _, status = struct.unpack_from(_TIMEX, timex)
+    error_ms = max(1, error_us // 1000)
+    if state in (-1, _TIME_ERROR) or status & _STA_UNSYNC:
         return "rtc", max(error_ms, 16_000)
-    return ("gnss" if timex.status & _STA_PPSTIME else "ntp"), error_ms
+    return ("gnss" if status & _STA_PPSTIME else "ntp"), error_ms

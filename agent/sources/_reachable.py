@@ -1,8 +1,5 @@
 """Why a camera's address gives no video. FFmpeg tells OpenCV, and OpenCV tells us, only that it does not: so we ask the host ourselves."""
 
-import http.client
-import socket
-import ssl
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -15,6 +12,8 @@ _TIMEOUT_S = 2.0
 
 def check_host(url: str, where: str) -> None:
     """Problem when the host has no address or refuses the port: known in 2 s at most, without the library."""
+    import socket
+
     host, port = _host_and_port(url, where)
     try:
         with socket.create_connection((host, port), _TIMEOUT_S):
@@ -64,6 +63,9 @@ def _host_and_port(url: str, where: str) -> tuple[str, int]:
 
 def _status(url: str, where: str) -> int | None:
     """The status of the first answer, None when there is none to be had. RTSP's status line is HTTP's (RFC 2326, 7.1)."""
+    import http.client
+    import ssl
+
     parts = urlsplit(url)
     host, port = _host_and_port(url, where)
     path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
@@ -87,6 +89,8 @@ def _status(url: str, where: str) -> int | None:
 
 
 def _rtsp_status(host: str, port: int, url: str) -> int | None:
+    import socket
+
     with socket.create_connection((host, port), _TIMEOUT_S) as link:
         link.settimeout(_TIMEOUT_S)
         link.sendall(f"DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())
