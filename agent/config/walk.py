@@ -3,7 +3,6 @@
 A key whose value is wrong holds `msgspec.UNSET`, so that what is around it is still built and checked; such a file is never given out.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -249,6 +248,8 @@ def absolute(path: str, folder: Path) -> Path:
 
 def did_you_mean(name: str, known: Iterable[str], heading: str) -> str:
     """The nearest right name, or all of them."""
+    import difflib  # only for mistakes
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f'Did you mean "{near[0]}"?' if near else f"{heading}: {', '.join(names) or 'none'}."
