@@ -83,7 +83,12 @@ def test_paths_in_backticks_exist(page: Path) -> None:
     """`agent/store/schema.py`: from the root or from beside the page. What has a placeholder in it is none."""
     for words in re.findall(r"`([^`\n]+)`", _prose(page)):
         top = words.split("/")[0]
-        named = "/" in words and re.fullmatch(r"[\w./-]+", words) is not None and (PROJECT / top).is_dir()
+        named = (
+            "/" in words[1:]
+            and words[0] != "/"
+            and re.fullmatch(r"[\w./-]+", words) is not None
+            and (PROJECT / top).is_dir()
+        )
         if named and top not in _ELSEWHERE and words not in _TO_BE_MADE:
             assert (PROJECT / words).exists() or (page.parent / words).exists(), f"`{words}` is not there"
 
