@@ -5,6 +5,8 @@ import sys
 from typing import Any
 
 HOUR_US = 3_600_000_000
+# Different faults remembered of one place, those that came last.
+_TEXTS = 8
 
 
 class _Lines(logging.Formatter):
@@ -33,20 +35,25 @@ def _quoted(value: Any) -> str:
 
 
 class Repeated:
-    """Says a fault when it is new, then at most hourly with how often it came; `gone` says the end of it."""
+    """Says a fault when it is new, then at most hourly with how often it came; `gone` says the end of it.
+
+    One place may have several faults in turns (gone, then refused, then gone): each is said once.
+    """
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._said: dict[str, tuple[str, int, int]] = {}  # key: text, said at, times since
+        self._said: dict[str, dict[str, tuple[int, int]]] = {}  # key: text: said at, times since
 
     def fault(self, key: str, text: str, now_us: int) -> None:
-        known = self._said.get(key)
-        if known is not None and known[0] == text and now_us - known[1] < HOUR_US:
-            self._said[key] = (text, known[1], known[2] + 1)
+        texts = self._said.setdefault(key, {})
+        said_us, times = texts.pop(text, (None, 0))
+        if said_us is not None and now_us - said_us < HOUR_US:
+            texts[text] = (said_us, times + 1)
             return
-        times = f" times={known[2] + 1}" if known is not None and known[0] == text else ""
-        self._logger.warning("%s%s", text, times)
-        self._said[key] = (text, now_us, 0)
+        self._logger.warning("%s%s", text, f" times={times + 1}" if said_us is not None else "")
+        texts[text] = (now_us, 0)
+        if len(texts) > _TEXTS:
+            del texts[next(iter(texts))]
 
     def gone(self, key: str, text: str) -> None:
         if self._said.pop(key, None) is not None:

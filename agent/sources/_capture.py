@@ -13,11 +13,19 @@ _LIVE = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
 OPEN_TIMEOUT_S = 4.0
 
 
-def open_stream(url: str, read_timeout_s: float) -> Any:
-    """A VideoCapture, perhaps not opened. url: may hold a password, which OpenCV and FFmpeg then must not log."""
+def _quiet() -> Any:
+    """OpenCV, which does not print at each attempt what is said here once, in our words; FFmpeg would print addresses with passwords."""
     import cv2
 
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    return cv2
+
+
+def open_stream(url: str, read_timeout_s: float) -> Any:
+    """A VideoCapture, perhaps not opened. url: may hold a password, which OpenCV and FFmpeg then must not log."""
+    cv2 = _quiet()
     with _OPENING:
         before = os.environ.get(_OPTIONS)
         os.environ.setdefault(_OPTIONS, _LIVE)
@@ -39,17 +47,14 @@ def open_stream(url: str, read_timeout_s: float) -> Any:
 
 def open_file(path: str) -> Any:
     """A VideoCapture, perhaps not opened. One decoding thread: the lanes share the cores."""
-    import cv2
-
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2 = _quiet()
     with _OPENING:
         return cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
 
 def open_device(path: str, *, width: int | None, height: int | None, rate_hz: float | None) -> tuple[Any, list[str]]:
     """(VideoCapture of a V4L2 device, what it gives otherwise than asked). MJPG is asked for: raw video at full rate fills USB."""
-    import cv2
-
+    cv2 = _quiet()
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "3")
     capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
     if not capture.isOpened():

@@ -117,7 +117,7 @@ class Camera:
             # After a timeout the library still returns frames as if they were new: they are not.
             raise Stalled(
                 where=self._where,
-                what=f"{self._name} gave no frame for {(at_us - began_us) / 1e6:.1f} s",
+                what=f"{self._name} gave no frame for {self._timeout_us / 1e6:g} s",
                 remedy="Check the camera and the network; it is opened anew",
             )
         if not read:
