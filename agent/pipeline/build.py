@@ -21,18 +21,18 @@ from agent.records import LaneSecond
 
 
 class Opened(msgspec.Struct, kw_only=True):
-    """A lane's models, open. problems: of models that did not open; the lane runs with the others."""
+    """A lane's models, open. problems: by model, of those that did not open; the lane runs with the others."""
 
     runners: dict[str, Runner]
-    problems: list[Problem]
+    problems: dict[str, Problem]
 
 
 @contextmanager
 def open_models(name: str, lane: Lane, runtime: str) -> Iterator[Opened]:
-    """Opens what opens. Problems with Exit.MODEL when no model of the lane does."""
+    """Opens what opens. Problems with Exit.MODEL, one a model in order, when no model of the lane does."""
     kind: Literal["frame", "window"] = "window" if lane.window is not None else "frame"
     with ExitStack() as stack:
-        opened = Opened(runners={}, problems=[])
+        opened = Opened(runners={}, problems={})
         for model_name, config in lane.model.items():
             where = f"lane.{name}.model.{model_name}"
             try:
@@ -40,9 +40,9 @@ def open_models(name: str, lane: Lane, runtime: str) -> Iterator[Opened]:
                     open_model(model_name, config, runtime=runtime, where=where, kind=kind)
                 )
             except Problem as problem:
-                opened.problems.append(problem)
+                opened.problems[model_name] = problem
         if not opened.runners:
-            raise Problems(opened.problems)
+            raise Problems(list(opened.problems.values()))
         yield opened
 
 

@@ -12,7 +12,7 @@ from agent.events.rules import Config as Rule
 from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.lane import Loop
-from agent.pipeline.live import Live
+from agent.pipeline.live import FRAMES, READS, Live
 from agent.pipeline.models import Runner
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.units import Units
@@ -42,7 +42,7 @@ class LiveLane:
         self.name = name
         self.state: State = "starting"
         self.problem: str | None = None
-        self.model_problems: tuple[str, ...] = ()
+        self.model_problems: dict[str, str] = {}  # of models that did not open
         self.refused: Problems | None = None
         self.runners: dict[str, Runner] = {}
         self.source: Reopening | None = None
@@ -61,7 +61,13 @@ class LiveLane:
         self._restarted = restarted
         kind = build.source_kind(self._lane)
         config = self._lane.source.config
-        self.live = Live(clock, self.stop, stall_s=config.stall_s, every_record=kind.every_record(config))
+        self.live = Live(
+            clock,
+            self.stop,
+            stall_s=config.stall_s,
+            every_record=kind.every_record(config),
+            places=FRAMES if self._lane.window is None else READS,
+        )
         self.thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
 
     def _run(self) -> None:
@@ -69,6 +75,7 @@ class LiveLane:
             self._open_and_loop()
         except Problems as problems:  # no model of the lane opened
             self.refused = problems
+            self.model_problems = dict(zip(self._lane.model, map(str, problems.problems), strict=True))
             self.state, self.problem = "refused", str(problems.problems[0])
         except Problem as problem:
             self.state, self.problem = "failed", str(problem)
@@ -83,7 +90,7 @@ class LiveLane:
         config = self._lane.source.config
         with build.open_models(self.name, self._lane, self._runtime) as opened:
             self.runners = opened.runners
-            self.model_problems = tuple(str(problem) for problem in opened.problems)
+            self.model_problems = {model: str(problem) for model, problem in opened.problems.items()}
             loop = self.loop = build.new_loop(
                 self.name, self._lane, self._rules, opened.runners, self._submit, self._units, self._active
             )
@@ -101,7 +108,7 @@ class LiveLane:
                     target=self.live.capture, args=(source,), name=f"capture-{self.name}", daemon=True
                 )
                 capture.start()
-                self.state = "running"
+                self.state, self.problem = "running", None
                 try:
                     for record in self.live.records(lambda: loop.wants_tick):
                         if note is not None:

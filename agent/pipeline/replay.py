@@ -6,7 +6,7 @@ Lanes are merged by (greatest at_us so far in the lane, lane order, line); what 
 import contextlib
 import heapq
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from agent.records import Gap, Input, LaneSecond, Tick
 from agent.sources.recording import records
 from agent.store.lane_rows import clock_job, lane_second_job
 from agent.store.writer import Store, open_store
-from agent.values import RelativePath
+from agent.values import Bytes, RelativePath
 
 FORMAT = 1
 _SUBMIT_S = 60.0
@@ -68,7 +68,7 @@ def replay(folder: Path, store_folder: Path) -> Path:
 
     Problem: not a recording, a newer form, a model that is not to be had. Problems with Exit.MODEL: no model of a lane opened.
     """
-    _check_head(folder)
+    head = _head(folder)
     loaded = with_found_models(read(folder / "config.toml"))
     clock = RecordedClock()
     readings = _readings(folder / "clock.jsonl")
@@ -79,14 +79,18 @@ def replay(folder: Path, store_folder: Path) -> Path:
             store_folder,
             clock=clock,
             device=loaded.device,
-            settings=loaded.file.store,
+            # All rows or a Problem: little room must not make other rows of the same recording.
+            settings=msgspec.structs.replace(loaded.file.store, keep_free=Bytes(0)),
             names=build.names(loaded.file),
             grains=build.grains(loaded.file),
             hooks=hooks(loaded, units),
             replay=True,
         ) as store,
     ):
-        loops = [_ReplayLane(stack, name, lane, loaded.file, store, units) for name, lane in loaded.file.lane.items()]
+        loops = [
+            _ReplayLane(stack, name, lane, loaded.file, store, units, head.active.get(name, ()))
+            for name, lane in loaded.file.lane.items()
+        ]
         lanes = [_turns(number, folder / name) for number, name in enumerate(loaded.file.lane)]
         for turn in heapq.merge(*lanes, key=lambda turn: turn[:3]):
             while readings and readings[0].at_us <= turn.at_us:
@@ -100,25 +104,47 @@ def replay(folder: Path, store_folder: Path) -> Path:
 
 
 class _ReplayLane:
-    """A lane's models and its loop; a restart in the recording begins a new loop, as it did then."""
+    """A lane's models and its loop; a restart in the recording begins a new loop, as it did then.
 
-    def __init__(self, stack: ExitStack, name: str, lane: Lane, file: File, store: Store, units: Units) -> None:
+    active: rules whose event had started before the recording.
+    """
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        name: str,
+        lane: Lane,
+        file: File,
+        store: Store,
+        units: Units,
+        active: Collection[str],
+    ) -> None:
         opened = stack.enter_context(build.open_models(name, lane, file.device.runtime))
         if opened.problems:
-            raise Problems(opened.problems)  # with fewer models the rows could not be the same
+            raise Problems(list(opened.problems.values()))  # with fewer models the rows could not be the same
         self._new: Callable[[], Loop] = lambda: build.new_loop(
-            name, lane, file.rule, opened.runners, self._submit, units
+            name, lane, file.rule, opened.runners, self._submit, units, frozenset(self._active)
         )
         self._store = store
+        self._active = set(active)
+        self._failed: Exception | None = None
         self._loop: Loop = self._new()
 
     def take(self, record: Input | Tick) -> None:
+        """What a record breaks that broke the lane then too is passed over until the lane began anew."""
         if isinstance(record, Gap) and record.why == "restart":
-            self._loop = self._new()
+            self._loop, self._failed = self._new(), None
+        elif self._failed is not None:
+            raise self._failed
         else:
-            self._loop.take(record)
+            try:
+                self._loop.take(record)
+            except Exception as error:  # noqa: BLE001  whatever broke the lane then
+                self._failed = error
 
     def _submit(self, second: LaneSecond) -> None:
+        for event in second.events:
+            (self._active.add if event.phase == "start" else self._active.discard)(event.rule)
         self._store.submit(lane_second_job(second), timeout_s=_SUBMIT_S)
 
 
@@ -148,26 +174,34 @@ def _turns(number: int, folder: Path) -> Iterator[Turn]:
         yield Turn(at_us, number, line, record)
 
 
-def _check_head(folder: Path) -> None:
+class _Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay wants of recording.toml. active: lane → rules whose event had started before."""
+
+    format: int
+    active: dict[str, list[str]] = {}
+
+
+def _head(folder: Path) -> _Head:
     import tomllib
 
     path = folder / "recording.toml"
     try:
-        head = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        head = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Head)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise Problem(
             where=str(path),
             what=f"this is no recording: {error}",
             remedy="Name the folder that `record` wrote",
             code=Exit.COMMAND_LINE,
         ) from None
-    if head.get("format") != FORMAT:
+    if head.format != FORMAT:
         raise Problem(
             where=str(path),
-            what=f"its format is {head.get('format')}, this version reads {FORMAT}",
+            what=f"its format is {head.format}, this version reads {FORMAT}",
             remedy="Replay it with the version that wrote it",
             code=Exit.COMMAND_LINE,
         )
+    return head
 
 
 def _readings(path: Path) -> list[Reading]:

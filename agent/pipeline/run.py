@@ -8,7 +8,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -24,11 +24,10 @@ from agent.pipeline.supervisor import LaneState, Supervisor
 from agent.pipeline.units import KIND as UNIT
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
-from agent.records import LaneSecond
 from agent.store.lane_rows import clock_job, lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
-from agent.store.writer import Committed, Store, open_store
+from agent.store.writer import Committed, Job, Store, open_store
 from agent.summaries import event_items, rollup
 from agent.sync.sync import Sync, open_sync
 from agent.version import VERSION
@@ -60,8 +59,9 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         store = stack.enter_context(_open_store(loaded, options, units, clock, stack))
         with store.read() as connection:
             units.load(names_of(connection, UNIT))
-        units.submit = store.submit
-        recorder = stack.enter_context(_recorder(loaded, options)) if options.record is not None else None
+        submit = _patient(store, stop)
+        units.submit = lambda job: submit(job, False)
+        recorder = stack.enter_context(_recorder(loaded, options, store)) if options.record is not None else None
         learn_time = _LearnTime(store, recorder, clock)
         learn_time()
         supervisor = Supervisor(
@@ -69,7 +69,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             clock=clock,
             stop=stop,
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),
-            submit=_submit(store, stop),
+            submit=lambda second: submit(lane_second_job(second), bool(second.events)),
             units=units,
             active=lambda lane: _active(store, lane),
             recorder=recorder,
@@ -102,7 +102,10 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             fact("running", device=f"{file.device.site}/{file.device.name}", lanes=len(file.lane), store=store.path)
         )
         code = supervisor.run(look, lambda states: _tell(store, states, sync, clock))
-        store.submit(_nothing, ends_group=True).wait(_FLUSH_S)
+        try:
+            store.submit(_nothing, ends_group=True).wait(_FLUSH_S)
+        except TimeoutError:
+            logger.warning(fact("the store is slow, its end is waited for", path=store.path))
     logger.info(fact("stopped", exit=int(code)))
     return code
 
@@ -156,13 +159,15 @@ def _nothing(_: Transaction) -> None:
 
 
 @contextmanager
-def _recorder(loaded: Loaded, options: Options) -> Iterator[Recorder]:
+def _recorder(loaded: Loaded, options: Options, store: Store) -> Iterator[Recorder]:
     assert options.record is not None
+    active = {lane: sorted(rules) for lane in loaded.file.lane if (rules := _active(store, lane))}
     head = {
         "agent": VERSION,
         "machine": os.uname().machine,
         "config": loaded.digest,
         "models": build.model_digests(loaded),
+        **({"active": active} if active else {}),
     }
     with open_recorder(options.record, head, recorded_toml(loaded.effective, build.model_digests(loaded))) as recorder:
         yield recorder
@@ -185,14 +190,25 @@ class _LearnTime:
         reading = self._clock.reading()
         if self._recorder is not None:
             self._recorder.clock(reading)
-        self._store.submit(clock_job(reading))
+        with suppress(TimeoutError):  # a store that is behind: it learns the time in 10 s
+            self._store.submit(clock_job(reading), timeout_s=0.0)
 
 
-def _submit(store: Store, stop: threading.Event) -> Callable[[LaneSecond], None]:
-    """A lane's second → the store. A store that is behind holds the lane; what its source replaces meanwhile counts as dropped."""
+def _patient(store: Store, stop: threading.Event) -> Callable[[Job, bool], None]:
+    """(job, whether it ends its group) → the store. One that is behind holds the lane; what its source replaces meanwhile counts as dropped.
 
-    def submit(second: LaneSecond) -> None:
-        store.submit(lane_second_job(second), ends_group=bool(second.events) or stop.is_set(), timeout_s=_SUBMIT_S)
+    TimeoutError: at the end only.
+    """
+
+    def submit(job: Job, ends_group: bool) -> None:
+        while True:
+            ending = stop.is_set()
+            try:
+                store.submit(job, ends_group=ends_group or ending, timeout_s=_SUBMIT_S)
+                return
+            except TimeoutError:
+                if ending:
+                    raise
 
     return submit
 

@@ -24,6 +24,8 @@ _STATE_S = 5.0
 _JOIN_S = 1.5
 _FIRST_BACKOFF_S = 1.0
 _GREATEST_BACKOFF_S = 60.0
+# Well for so long, a lane or model is said to be well again.
+_WELL_US = 5_000_000
 
 
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +45,13 @@ class LaneState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Watched:
+    """ill_us: when each part of the lane was last seen with a problem that was said."""
+
     def __init__(self, lane: LiveLane) -> None:
         self.lane = lane
         self.restarts = 0
         self.again_us: int | None = None
+        self.ill_us: dict[str, int] = {}
 
 
 class Supervisor:
@@ -106,8 +111,8 @@ class Supervisor:
                 if _differ(states, told) or now_us >= tell_us:
                     tell(states)
                     told, tell_us = states, now_us + round(_STATE_S * 1e6)
-                self._say(states, now_us)
                 self._refuse()
+                self._say(now_us)
                 if all(state.state in ("ended", "refused") for state in states.values()):
                     ended = all(state.state == "ended" for state in states.values())
                     return Exit.DONE if ended else Exit.NOTHING_LEFT
@@ -138,6 +143,7 @@ class Supervisor:
                 watched.again_us = None
                 watched.restarts += 1
                 watched.lane = self._make(name, restarted=True)
+                watched.lane.problem, watched.lane.model_problems = lane.problem, lane.model_problems  # until it runs
                 watched.lane.thread.start()
 
     def _refuse(self) -> None:
@@ -146,17 +152,27 @@ class Supervisor:
         if all(watched.restarts == 0 for watched in self._watched.values()) and all(lane.refused for lane in lanes):
             raise Problems([problem for lane in lanes if lane.refused for problem in lane.refused.problems])
 
-    def _say(self, states: Mapping[str, LaneState], now_us: int) -> None:
-        for name, state in states.items():
-            for number, text in enumerate((state.problem, *state.refused_models)):
-                if text is not None:
-                    self._faults.fault(
-                        f"{name}.{number}",
-                        fact("lane has a problem", lane=name, state=state.state, problem=text),
-                        now_us,
-                    )
-                else:
-                    self._faults.gone(f"{name}.{number}", fact("lane is well again", lane=name))
+    def _say(self, now_us: int) -> None:
+        """What is wrong with lanes and models. A source's problem is said where it is opened again and again, in `sources.reopening`."""
+        if self._none_has_started():
+            return  # should none be able to, the command itself says why
+        for name, watched in self._watched.items():
+            lane = watched.lane
+            if lane.state == "starting":
+                continue  # whether it has healed is not known yet
+            for part, text in _problems(name, lane).items():
+                self._faults.fault(part, text, now_us)
+                watched.ill_us[part] = now_us
+            if lane.state in ("running", "ended"):
+                for part in [part for part, ill_us in watched.ill_us.items() if now_us - ill_us >= _WELL_US]:
+                    del watched.ill_us[part]
+                    self._faults.gone(part, f"{part}: well again")
+
+    def _none_has_started(self) -> bool:
+        return all(
+            watched.restarts == 0 and watched.lane.state in ("starting", "refused")
+            for watched in self._watched.values()
+        )
 
     def _end(self) -> None:
         for watched in self._watched.values():
@@ -183,8 +199,17 @@ def _state(watched: _Watched) -> LaneState:
             )
             for name, runner in lane.runners.items()
         },
-        refused_models=lane.model_problems,
+        refused_models=tuple(lane.model_problems.values()),
     )
+
+
+def _problems(name: str, lane: LiveLane) -> dict[str, str]:
+    """What is wrong, by part of the lane."""
+    failing = {model.name: model.problem for model in lane.loop.models} if lane.loop is not None else {}
+    texts = {f"lane.{name}.model.{model}": text for model, text in {**failing, **lane.model_problems}.items() if text}
+    if lane.state == "failed":
+        texts[f"lane.{name}"] = fact("lane failed, it is started again", lane=name, problem=lane.problem)
+    return texts
 
 
 def _first(texts: Iterable[str | None]) -> str | None:
