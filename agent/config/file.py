@@ -46,7 +46,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             extra_json_schema={"pattern": _FILLED_IN_PATTERN},
         ),
     ]
-    data: Annotated[RelativePath, Meta(description="Folder of the store, the cache and what else it writes.")]
+    data: Annotated[
+        RelativePath,
+        Meta(description="Folder of the store and what else the agent writes. Fetched models lie in the user's cache."),
+    ]
     runtime: Annotated[
         Literal["auto", "litert", "tflite-runtime"],
         Meta(description='What runs the models: "auto" takes LiteRT, and tflite-runtime where only that is installed.'),
