@@ -61,7 +61,10 @@ class MjpegServer:
             connection.settimeout(2.0)
             request = b""
             while b"\r\n\r\n" not in request:
-                request += connection.recv(4096)
+                data = connection.recv(4096)
+                if not data:
+                    return
+                request += data
             if self._credentials is not None and f"Basic {self._credentials}".encode() not in request:
                 connection.sendall(
                     b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="camera"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
