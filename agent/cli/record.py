@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from agent.config.read import read
     from agent.log import configure
+    from agent.pipeline.recorder import check_new
     from agent.pipeline.run import Options, run_agent
     from agent.problems import Exit, Problem
 
@@ -30,13 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
             remedy=f"It has: {', '.join(loaded.file.lane)}",
             code=Exit.COMMAND_LINE,
         )
-    if arguments.folder.exists() and (not arguments.folder.is_dir() or any(arguments.folder.iterdir())):
-        raise Problem(
-            where=str(arguments.folder),
-            what="it holds something already",
-            remedy="Name a new folder: a recording is never written over",
-            code=Exit.COMMAND_LINE,
-        )
+    check_new(arguments.folder)
     if arguments.lane:
         loaded = loaded.only(arguments.lane)
     options = Options(record=arguments.folder, for_s=arguments.for_s, data=arguments.folder / "live", offline=True)

@@ -21,10 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from agent.config.read import read
     from agent.log import configure
+    from agent.pipeline.recorder import check_new
     from agent.pipeline.run import Options, run_agent
 
     configure(arguments.log)
     loaded = read(arguments.config)
+    if arguments.record is not None:
+        check_new(arguments.record)
     options = Options(
         report=arguments.report, for_s=arguments.for_s, record=arguments.record, record_for_s=arguments.record_for_s
     )

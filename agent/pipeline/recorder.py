@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +18,7 @@ from agent.clock import Reading
 from agent.config.write import toml
 from agent.log import fact
 from agent.mailbox import Bounded, Closed
+from agent.problems import Exit, Problem
 from agent.records import Frame, Gap, Input, Read, Tick, Write
 
 # Records of a lane that may wait for the disk, and frames among them (6 MB each at 1080p); more leave a `gap` with why "recorder".
@@ -44,7 +45,8 @@ class LaneRecorder:
         self._over = False
         self._lock = threading.Lock()
         self._bytes = {"read": 0, "write": 0}
-        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # then nothing can be opened in it, which is said
+            folder.mkdir(parents=True, exist_ok=True)
         self._raw: dict[str, IO[bytes]] = {}
         self.problem: str | None = None
         self._thread = threading.Thread(target=self._write, name=f"recorder-{folder.name}", daemon=True)
@@ -100,28 +102,30 @@ class LaneRecorder:
         self._entries.close(error)
 
     def _write(self) -> None:
+        try:
+            with (self._folder / "input.jsonl").open("wb") as lines:
+                self._write_lines(lines)
+        except (OSError, TimeoutError) as error:
+            with self._lock:
+                self._fail(error)
+
+    def _write_lines(self, lines: IO[bytes]) -> None:
         encoder = msgspec.json.Encoder()
-        with (self._folder / "input.jsonl").open("wb") as lines:
-            while True:
-                try:
-                    entry = self._entries.take(1.0)
-                except Closed:
-                    return
-                if entry is None:
-                    continue
-                line, encoded = entry
-                try:
-                    if encoded is not None:
-                        encoded.result(_FLUSH_S)
-                        with self._lock:
-                            self._waiting -= 1
-                    lines.write(encoder.encode(line) + b"\n")
-                    if line["k"] == "tick":
-                        lines.flush()
-                except (OSError, TimeoutError) as error:
-                    with self._lock:
-                        self._fail(error)
-                    return
+        while True:
+            try:
+                entry = self._entries.take(1.0)
+            except Closed:
+                return
+            if entry is None:
+                continue
+            line, encoded = entry
+            if encoded is not None:
+                encoded.result(_FLUSH_S)
+                with self._lock:
+                    self._waiting -= 1
+            lines.write(encoder.encode(line) + b"\n")
+            if line["k"] == "tick":
+                lines.flush()
 
     def close(self) -> None:
         """What was noted until now is written; later records are not taken."""
@@ -157,8 +161,12 @@ class Recorder:
             return self._lanes[name]
 
     def clock(self, reading: Reading) -> None:
-        if not self._over:
+        if self._over:
+            return
+        try:
             self._clock.write(msgspec.json.encode(reading) + b"\n")
+        except OSError as error:
+            logging.getLogger(__name__).warning(fact("clock not recorded", folder=self.folder, error=error))
 
     def close(self) -> None:
         with self._lock:
@@ -172,15 +180,34 @@ class Recorder:
 
 @contextmanager
 def open_recorder(folder: Path, head: Line, config_text: str) -> Iterator[Recorder]:
-    """Makes the folder and its head files. head: what recording.toml says, beside its format."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.toml").write_text(config_text)
-    (folder / "recording.toml").write_text(toml({"format": 1, **head}))
-    recorder = Recorder(folder)
+    """Makes the folder and its head files. head: what recording.toml says, beside its format. Problem when the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.toml").write_text(config_text, encoding="utf-8")
+        (folder / "recording.toml").write_text(toml({"format": 1, **head}), encoding="utf-8")
+        recorder = Recorder(folder)
+    except OSError as error:
+        raise Problem(
+            where=str(folder),
+            what=f"the recording cannot be written: {error.strerror or error}",
+            remedy="Name a folder that this user may write",
+            code=Exit.COMMAND_LINE,
+        ) from error
     try:
         yield recorder
     finally:
         recorder.close()
+
+
+def check_new(folder: Path) -> None:
+    """Problem when there is something in the folder already."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Problem(
+            where=str(folder),
+            what="it holds something already",
+            remedy="Name a new folder: a recording is never written over",
+            code=Exit.COMMAND_LINE,
+        )
 
 
 def _save(path: Path, frame: Frame) -> Path:
