@@ -101,7 +101,11 @@ class Images:
         self._number += 1
         pixels = _load(file)
         if pixels is None:
-            self._faults.fault(file.name, f"{self._where}.path: the image {file} cannot be read", at_us)
+            self._faults.fault(
+                file.name,
+                f"{self._where}.path: the image {file} cannot be read. Replace it, or take it out of the folder",
+                at_us,
+            )
             return Gap(at_us=at_us, why="unreadable")
         self._readable += 1
         return Frame(at_us=at_us, pixels=pixels)
