@@ -18,6 +18,7 @@ from agent.config.file import File, Lane
 from agent.config.read import Loaded, read
 from agent.pipeline import build
 from agent.pipeline.lane import Loop
+from agent.pipeline.models import file_digest
 from agent.pipeline.run import hooks
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
@@ -149,14 +150,14 @@ class _ReplayLane:
 
 
 def with_found_models(loaded: Loaded) -> Loaded:
-    """Models whose file is not where it was are looked for by their digest, in the cache and in the models that come with the agent."""
+    """Models whose file is not where it was, or another by now, are looked for by their digest: in the cache, among those that come with the agent."""
     from agent.catalogue.fetch import by_sha256
 
     lanes = {}
     for name, lane in loaded.file.lane.items():
         models = dict(lane.model)
         for model, config in models.items():
-            if config.sha256 is None or (config.path is not None and Path(config.path).exists()):
+            if config.sha256 is None or file_digest(config) == config.sha256:
                 continue
             found = by_sha256(config.sha256)
             if found is not None:

@@ -188,10 +188,10 @@ class _LearnTime:
             return
         self._next_us = now_us + _CLOCK_EVERY_US
         reading = self._clock.reading()
-        if self._recorder is not None:
-            self._recorder.clock(reading)
         with suppress(TimeoutError):  # a store that is behind: it learns the time in 10 s
             self._store.submit(clock_job(reading), timeout_s=0.0)
+            if self._recorder is not None:
+                self._recorder.clock(reading)
 
 
 def _patient(store: Store, stop: threading.Event) -> Callable[[Job, bool], None]:
