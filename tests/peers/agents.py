@@ -112,8 +112,8 @@ class Agent:
 
 
 @contextmanager
-def agent(config: Path, *arguments: str, report: Path | None = None) -> Iterator[Agent]:
-    running = Agent(config, *arguments, report=report)
+def agent(config: Path, *arguments: str, report: Path | None = None, command: str = "run") -> Iterator[Agent]:
+    running = Agent(config, *arguments, report=report, command=command)
     try:
         yield running
     finally:
