@@ -93,7 +93,15 @@ def _lane(vitals: dict[str, Any], told: dict[str, Any], running: bool, blind_s: 
     if not running and not ended:
         state = "stopped"
     models = {name: model.get("delegate") for name, model in (told.get("models") or {}).items()}
-    return {**vitals, "state": state, "blind": blind, "problem": told.get("problem"), "delegates": models}
+    problems = [told.get("problem"), *(told.get("refused_models") or [])]
+    problems += [model.get("problem") for model in (told.get("models") or {}).values()]
+    return {
+        **vitals,
+        "state": state,
+        "blind": blind,
+        "problems": list(dict.fromkeys(problem for problem in problems if problem)),
+        "delegates": models,
+    }
 
 
 def _state(where: Path, clock: "Clock") -> dict[str, Any]:
@@ -125,8 +133,7 @@ def describe(found: dict[str, Any]) -> str:
         notes = [f"{model} on {delegate}" for model, delegate in lane["delegates"].items()]
         notes += [f"{lane[key]} {word} in the last hour" for key, word in
                   (("failed_hour", "failed"), ("dropped_hour", "dropped"), ("unstored_hour", "not stored")) if lane[key]]  # fmt: skip
-        if lane["problem"]:
-            notes.append(lane["problem"])
+        notes += lane["problems"]
         lines += [f"  {note}" for note in notes]
     lines += ["", f"link: {_link(found['link'])}{_when(found['state_age_s'])}"]
     lines.append("backlog: " + (", ".join(f"{stream} {count}" for stream, count in found["backlog"].items()) or "none"))

@@ -113,7 +113,7 @@ def model_problem(where: str, error: Exception) -> Problem:
 def first_line(error: Exception) -> str:
     """A bad quantisation repeats one line a tensor: the first says it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
+    return (lines[0].rstrip(".") if lines else type(error).__name__)[:200]
 
 
 def _try_in_child(model: bytes, where: str) -> None:

@@ -80,10 +80,11 @@ def open_model(
 ) -> Iterator[Runner]:
     """Problem (Exit.MODEL): the file, its digest, the runtime, an input that does not fit `kind`, no decoder, wrong labels."""
     entry = _entry(config, where)
-    model, digest = model_file.load(_path(config, entry, where), sha256=config.sha256, where=where)
+    path = _path(config, entry, where)
+    model, digest = model_file.load(path, sha256=config.sha256, where=where)
     said = metadata.read(model)
     with open_session(
-        model, delegates=config.delegates, threads=config.threads, runtime=runtime, where=where
+        model, delegates=config.delegates, threads=config.threads, runtime=runtime, where=f"{where} ({path})"
     ) as session:
         if len(session.inputs) != 1:
             raise Problem(
