@@ -52,7 +52,7 @@ class Live:
             while not self._stop.is_set():
                 record = source.read(_POLL_S)
                 if record is not None:
-                    self._deliver(record)
+                    self._deliver(record, useful=getattr(source, "useful", True))
         except (Ended, Closed):
             self.ended = True
         except Problem as problem:
@@ -66,14 +66,14 @@ class Live:
                 if mailbox is not None:
                     mailbox.close(why)
 
-    def _deliver(self, record: Input) -> None:
+    def _deliver(self, record: Input, *, useful: bool) -> None:
         now_us = self._clock.boot_us()
         if isinstance(record, Gap):
             self._liveness.closed(now_us)
             if self._latest is not None:
                 self._gaps.append(record)
                 return
-        else:
+        elif useful:
             self._liveness.arrived(now_us)
             self.input_at_us = now_us
         if self._latest is not None:

@@ -28,7 +28,11 @@ class Stalled(Problem):
 
 
 class Source(Protocol):
-    """An open source."""
+    """An open source.
+
+    One whose records may be of no use yet (bytes of a port that are no samples, its own requests) has an attribute `useful`, False until
+    they are: the lane is blind that long. Without it every record is.
+    """
 
     def read(self, timeout_s: float) -> Input | None:
         """The next record; None when none came in time. Problem when it died, Ended at its end."""

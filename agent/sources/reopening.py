@@ -24,7 +24,7 @@ class Reopening:
     """A Source over `open_source`. `open` and `problem` (the newest, None once it gives records again) may be read by other threads.
 
     A wait is doubled at each failure, at most 30 s, and shortened at random by up to half, so that many lanes do not try at once; the first
-    record ends the series. Only Problems are healed: Ended passes, and so does what is a mistake of ours.
+    record that is of use ends the series. Only Problems are healed: Ended passes, and so does what is a mistake of ours.
     """
 
     def __init__(
@@ -68,9 +68,14 @@ class Reopening:
             record = self._source.read(timeout_s)
         except Problem as problem:
             return self._failed(problem)
-        if record is not None:
+        if record is not None and self.useful:
             self._arrived()
         return record
+
+    @property
+    def useful(self) -> bool:
+        """Whether what it gives is what it is for, as Source.useful."""
+        return bool(getattr(self._source, "useful", True))
 
     def _arrived(self) -> None:
         self.open = True

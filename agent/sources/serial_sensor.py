@@ -55,6 +55,7 @@ class Source:
         self._bytes = 0
         self._described = False
         self._nap_s = 0.0
+        self.useful = False  # until samples have come
 
     def read(self, timeout_s: float) -> Read | Write | None:
         """One Write or one Read; None when nothing came in time or in time for the next request. Problem when the port died or stays silent."""
@@ -80,7 +81,7 @@ class Source:
         if self._requests.description is not None:
             self._check_stream(self._requests.description)
             if any(packet.type == packets.SAMPLES for packet in arrived):
-                self._sample_us = at_us
+                self._sample_us, self.useful = at_us, True
         # A nap saves wake-ups; it may never be so long that the kernel's 4 kB of input fill up.
         bytes_a_second = self._bytes / max(1.0, (at_us - self._opened_us) / 1e6)
         nap_s = min(_LONGEST_NAP_S, _KERNEL_INPUT_BYTES / (4 * bytes_a_second))

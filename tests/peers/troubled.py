@@ -46,6 +46,7 @@ hop_s = 0.512
 features = "log-bands"
 [lane.{name}.model.bearing]
 path = "{model}"
+score = 0.0001
 """
 
 
@@ -70,6 +71,7 @@ def camera(name: str, url: str, more: str = "") -> str:
 
 
 def sensor(name: str, port: str, more: str = "") -> str:
+    """A lane over a serial port; every window is a result."""
     return _SENSOR.format(name=name, port=port, more=more, model=BEARING_MODEL)
 
 

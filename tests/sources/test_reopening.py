@@ -1,5 +1,6 @@
 """What can heal is tried again for ever, with growing waits."""
 
+import itertools
 import random
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ class Scripted:
         self.openings = list(openings)
         self.opened_at_us: list[int] = []
         self.closed = 0
+        self.useful = True
 
     @contextmanager
     def open(self) -> Iterator["Scripted"]:
@@ -63,6 +65,21 @@ def test_one_gap_between_and_then_records_again() -> None:
     assert [type(one).__name__ for one in seen] == ["Read", "Gap", "Read", "Gap"]
     assert [one.why for one in seen if isinstance(one, Gap)] == ["lost", "lost"]
     assert script.closed == 2
+
+
+def test_what_is_of_no_use_does_not_end_a_problem(caplog: pytest.LogCaptureFixture) -> None:
+    script = Scripted(ManualClock(), *[[record(), record(), LOST]] * 4, [record(), record()])
+    script.useful = False
+    with reopening(script) as source:
+        while len(script.opened_at_us) < 5:
+            source.read(0.1)
+        assert (source.open, source.problem) == (False, LOST)
+        assert [line.getMessage() for line in caplog.records] == [str(LOST)]
+        waits = [later - earlier for earlier, later in itertools.pairwise(script.opened_at_us)]
+        assert waits[3] > waits[0] * 3, "each failure doubles the wait"
+        script.useful = True
+        source.read(0.1)
+        assert (source.open, source.problem) == (True, None)
 
 
 def test_a_source_that_was_never_there_has_a_gap_too() -> None:
