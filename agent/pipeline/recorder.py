@@ -40,7 +40,7 @@ class LaneRecorder:
         self._pool = pool
         self._entries: Bounded[Entry] = Bounded(_PLACES)
         self._count = 0
-        self._waiting = 0  # frames
+        self.waiting = 0  # frames that are not written yet
         self._missed = False
         self._over = False
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class LaneRecorder:
             room = _PLACES - len(self._entries)
             # A tick closes what came before it: the gap stands behind it, where records come again.
             missed = self._missed and not isinstance(record, Tick)
-            if room < 1 + missed or (isinstance(record, Frame) and self._waiting >= _FRAMES):
+            if room < 1 + missed or (isinstance(record, Frame) and self.waiting >= _FRAMES):
                 self._missed = True
                 return
             try:
@@ -73,7 +73,7 @@ class LaneRecorder:
     def _entry(self, record: Input | Tick) -> Entry:
         if isinstance(record, Frame):
             self._count += 1
-            self._waiting += 1
+            self.waiting += 1
             suffix = ".jpg" if record.encoded is not None else ".png"
             name = f"{self._count:06}{suffix}"
             encoded = self._pool.submit(_save, self._frames / name, record)
@@ -122,7 +122,7 @@ class LaneRecorder:
             if encoded is not None:
                 encoded.result(_FLUSH_S)
                 with self._lock:
-                    self._waiting -= 1
+                    self.waiting -= 1
             lines.write(encoder.encode(line) + b"\n")
             if line["k"] == "tick":
                 lines.flush()

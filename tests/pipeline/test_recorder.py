@@ -1,3 +1,5 @@
+import json
+import threading
 import tomllib
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from agent.problems import Problem
 from agent.records import Frame, Gap, Read, Tick, Write
 from agent.sources.recording import records
 
+SECOND = 1_000_000
 RNG = np.random.default_rng(7)
 PICTURE = RNG.integers(0, 255, (24, 32, 3), dtype=np.uint8)
 TAKEN = [
@@ -87,3 +90,57 @@ def test_lanes_go_on_when_the_recording_has_ended(tmp_path: Path) -> None:
         lane.note(TAKEN[2])
         recorder.clock(Reading(at_us=0, utc_offset_us=5, source="ntp", error_ms=35))
     assert len(list(records(tmp_path / "yard"))) == 2
+
+
+def test_more_frames_than_the_disk_takes_leave_a_gap_and_the_lane_goes_on(tmp_path: Path) -> None:
+    noise = RNG.integers(0, 255, (360, 640, 3), dtype=np.uint8)
+    with open_recorder(tmp_path, {}, "") as recorder:
+        lane = recorder.lane("yard")
+        for number in range(60):  # at once: a PNG takes some ms
+            lane.note(Frame(at_us=number, pixels=noise))
+        lane.note(Tick(at_us=SECOND, alive_us=SECOND, dropped=0))
+        for _ in range(4000):
+            if not lane.waiting:
+                break
+            threading.Event().wait(0.005)
+        lane.note(Frame(at_us=SECOND + 1, pixels=PICTURE))
+        lane.note(Tick(at_us=2 * SECOND, alive_us=SECOND, dropped=0))
+    lines = [json.loads(line) for line in (tmp_path / "yard" / "input.jsonl").read_text().splitlines()]
+    taken = [line for line in lines if line["k"] == "frame"]
+    assert 16 <= len(taken) < 61
+    assert len(list((tmp_path / "yard" / "frames").iterdir())) == len(taken)  # none is written in vain
+    assert [line.get("why", line["k"]) for line in lines[-3:]] == ["recorder", "frame", "tick"]
+    assert lines[-3]["at_us"] == SECOND + 1
+    assert sum(line["k"] == "tick" for line in lines) == 2
+
+
+@pytest.mark.parametrize("name", ["frames", "input.jsonl", "read.bin"])
+def test_a_disk_that_fails_ends_the_recording_and_not_the_lane(tmp_path: Path, name: str) -> None:
+    lane_folder = tmp_path / "yard"
+    lane_folder.mkdir()
+    if name == "frames":
+        (lane_folder / name).write_text("not a folder")
+    else:
+        (lane_folder / name).mkdir()
+    with open_recorder(tmp_path, {}, "") as recorder:
+        lane = recorder.lane("yard")
+        for one in TAKEN * 100:
+            lane.note(one)
+    assert lane.problem is not None
+    assert str(lane_folder) in lane.problem
+
+
+def test_a_lane_that_starts_after_the_end_records_nothing(tmp_path: Path) -> None:
+    with open_recorder(tmp_path, {}, "") as recorder:
+        recorder.close()
+        recorder.lane("yard").note(TAKEN[0])
+    assert (tmp_path / "yard" / "input.jsonl").read_bytes() == b""
+
+
+def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with (
+        pytest.raises(Problem, match="the recording cannot be written"),
+        open_recorder(tmp_path / "file" / "r", {}, ""),
+    ):
+        pass
