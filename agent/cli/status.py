@@ -75,7 +75,7 @@ def collect(loaded: "Loaded", clock: "Clock") -> dict[str, Any]:
         },
         "undated": {lane: list(pair) for lane, pair in undated.items()},
         "backlog": device.backlog,
-        "link": state.get("link"),
+        "link": _with_age(state.get("link"), state),
         "faults": state.get("faults", {}),
         "state_age_s": state.get("age_s"),
         "free_bytes": free,
@@ -115,6 +115,13 @@ def _state(where: Path, clock: "Clock") -> dict[str, Any]:
         return {**state, "age_s": round((clock.boot_us() - state["at_us"]) / 1e6, 1)}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def _with_age(link: Any, state: dict[str, Any]) -> Any:
+    """since_s: for how long it has been connected, or not."""
+    if not isinstance(link, dict) or "since_us" not in link:
+        return link
+    return {**link, "since_s": round((state["at_us"] - link["since_us"]) / 1e6 + state["age_s"], 1)}
 
 
 def describe(found: dict[str, Any]) -> str:
@@ -161,13 +168,23 @@ def _age(seconds: float | None) -> str:
 
 
 def _link(link: Any) -> str:
-    if link is None:
-        return "not known"
-    return (
-        link
-        if isinstance(link, str)
-        else ", ".join(f"{key} {value}" for key, value in link.items() if value not in (None, ""))
-    )
+    if not isinstance(link, dict):
+        return "none, or not known" if link is None else str(link)
+    words = f"{'connected to' if link.get('connected') else 'not connected to'} {link.get('broker')}"
+    words += f" for {_age(link.get('since_s'))}"
+    counts = [
+        f"{link[key]} {word}"
+        for key, word in (
+            ("items", "items acknowledged"),
+            ("resent", "sent again"),
+            ("unheard", "messages that nobody subscribed to"),
+            ("refused", "messages refused"),
+            ("too_large", "too large for the broker"),
+            ("corrupt", "corrupt on the disk"),
+        )
+        if link.get(key)
+    ]
+    return "; ".join([words, *([link["problem"]] if link.get("problem") else []), *counts])
 
 
 def _when(age_s: float | None) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.birth import make_birth
 from agent.pipeline.recorder import Recorder, open_recorder
-from agent.pipeline.supervisor import LaneState, Supervisor
+from agent.pipeline.state_file import StateFile
+from agent.pipeline.supervisor import Supervisor
 from agent.pipeline.units import KIND as UNIT
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
@@ -29,7 +30,7 @@ from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
 from agent.store.writer import Committed, Job, Store, open_store
 from agent.summaries import event_items, rollup
-from agent.sync.sync import Sync, open_sync
+from agent.sync.sync import open_sync
 from agent.version import VERSION
 
 _CLOCK_EVERY_US = 10_000_000
@@ -89,9 +90,13 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
                 )
             )
 
+        state_file = StateFile(store, sync, clock)
+
         def look() -> None:
             store.check()
             learn_time()
+            if state_file.link_has_changed():
+                state_file.tell(supervisor.states())
             seconds = (clock.boot_us() - begun_us) / 1e6
             if options.for_s is not None and seconds >= options.for_s:
                 stop.set()
@@ -101,7 +106,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         logger.info(
             fact("running", device=f"{file.device.site}/{file.device.name}", lanes=len(file.lane), store=store.path)
         )
-        code = supervisor.run(look, lambda states: _tell(store, states, sync, clock))
+        code = supervisor.run(look, state_file.tell)
         try:
             store.submit(_nothing, ends_group=True).wait(_FLUSH_S)
         except TimeoutError:
@@ -216,22 +221,3 @@ def _patient(store: Store, stop: threading.Event) -> Callable[[Job, bool], None]
 def _active(store: Store, lane: str) -> frozenset[str]:
     with store.read() as connection:
         return started_rules(connection, lane)
-
-
-def _tell(store: Store, states: Mapping[str, LaneState], sync: Sync | None, clock: Clock) -> None:
-    """Writes `state.json` beside the store: what `status` shows of the running agent. Replaced whole, never half written."""
-    body = {
-        "at_us": clock.boot_us(),
-        "boot": clock.boot_id(),
-        "pid": os.getpid(),
-        "lanes": states,
-        "link": sync.state if sync is not None else None,
-        "unstored": dict(store.unstored),
-        "faults": dict(store.faults),
-    }
-    path = store.folder / "state.json"
-    try:
-        path.with_suffix(".new").write_bytes(msgspec.json.encode(body))
-        path.with_suffix(".new").replace(path)
-    except OSError as error:
-        logging.getLogger(__name__).debug(fact("state not written", error=error))

@@ -54,6 +54,7 @@ def images(name: str, pictures: Path, more: str = "loop = true", models: str | N
     """The tables of a lane over a folder of pictures. models: its model tables; left out: the frame classifier."""
     return f"""
 [lane.{name}]
+summaries = ["s1"]
 [lane.{name}.source]
 kind = "images"
 path = "{pictures}"
@@ -128,12 +129,16 @@ class Troubled(Agent):
 
 
 @contextmanager
-def troubled(config: Path, *arguments: str) -> Iterator[Troubled]:
-    """Runs it, and ends it in good order: exit 0 (`code` of one that ends by itself is asked for in the block)."""
+def troubled(config: Path, *arguments: str, ends: int | None = None) -> Iterator[Troubled]:
+    """Runs it for the length of the block, then ends it in good order: exit 0, and a tidy log. ends: with which code it ends by itself."""
     running = Troubled(config, *arguments)
     try:
         yield running
-        if running.process.poll() is None:
+        if ends is not None:
+            assert running.process.wait(LIMIT_S) == ends, running.text
+        else:
+            code = running.process.poll()
+            assert code is None, f"it ended by itself ({code}):\n{running.text}"
             assert running.terminate()[0] == 0, running.text
     finally:
         if running.process.poll() is None:
