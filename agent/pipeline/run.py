@@ -147,7 +147,10 @@ def _reporter(path: Path) -> Iterator[Callable[[Committed], None]]:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError as error:
         raise Problem(
-            where=str(path), what=f"the report cannot be written: {error.strerror}", remedy="Name another file"
+            where=str(path),
+            what=f"the report cannot be written: {error.strerror}",
+            remedy="Name another file",
+            code=Exit.COMMAND_LINE,
         ) from error
     try:
         yield lambda committed: _ignore(os.write(handle, msgspec.json.encode(committed) + b"\n"))
