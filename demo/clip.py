@@ -36,7 +36,6 @@ def write_clip(path: Path, hopper: Path, astronaut: Path) -> Path:
 
 
 def _frame(number: int, room: "Picture", portraits: "list[Picture]", rng: Any) -> "Picture":
-    import cv2
     import numpy as np
 
     scene = room.copy()
@@ -48,11 +47,21 @@ def _frame(number: int, room: "Picture", portraits: "list[Picture]", rng: Any) -
     if 110 <= number < 127:  # night
         light *= 0.05
     elif 127 <= number < 144:  # out of focus
-        light = cv2.GaussianBlur(light, (0, 0), 14)
+        light = _blurred(light, 14)
     elif number >= 144:  # a hand over the lens
-        light = np.full_like(light, (14.0, 12.0, 20.0)) + cv2.GaussianBlur(light, (0, 0), 40) * 0.03
-    light += rng.normal(0.0, 1.5, light.shape)
+        light = np.full_like(light, (14.0, 12.0, 20.0)) + _blurred(light, 40) * 0.03
+    light += rng.integers(-2, 3, light.shape, dtype=np.int8)
     return np.asarray(light.clip(0, 255), dtype=np.uint8)
+
+
+def _blurred(light: Any, sigma_px: float) -> Any:
+    """A Gaussian blur, worked out at an eighth of the size: nobody sees the difference, and it takes a tenth of the time."""
+    import cv2
+
+    small = cv2.resize(light, None, fx=0.125, fy=0.125, interpolation=cv2.INTER_AREA)
+    return cv2.resize(
+        cv2.GaussianBlur(small, (0, 0), sigma_px / 8), (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_LINEAR
+    )
 
 
 def _portrait(path: Path, height_px: int, crop: tuple[int, int, int, int] | None = None) -> "Picture":

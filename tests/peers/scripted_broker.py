@@ -113,7 +113,10 @@ class ScriptedBroker:
             return None
         length = shift = 0
         while True:
-            byte = self._bytes(client, 1)[0]
+            size = self._bytes(client, 1)
+            if not size:  # the client left in the middle of a packet
+                return None
+            byte = size[0]
             length |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
