@@ -45,7 +45,7 @@ NAMED = [
     ("edge-agent.toml:9 lane.yard.source.kind: ", 'Did you mean "camera"?'),
     ("edge-agent.toml:12 lane.door.source.url: ", "a file that password_file names"),
     ("edge-agent.toml:15 lane.door.model.view.pasword: ", "Keys here: "),
-    ("edge-agent.toml:17 lane.hall.source.path: ", "Add it"),
+    ("edge-agent.toml:16 lane.hall.source.path: ", "Add it"),
     ("edge-agent.toml:18 lane.hall.source.rate_hz: ", "It must be a number"),
     ("edge-agent.toml:22 rule.dark.lane: ", 'Did you mean "door"?'),
     ("edge-agent.toml:25 mqtt.url: ", "user and password_file"),
