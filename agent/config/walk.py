@@ -73,12 +73,16 @@ class Walk:
 
     def _union(self, kind: inspect.UnionType, value: Any, key: Key) -> Any:
         options = [option for option in kind.types if not isinstance(option, inspect.NoneType)]
-        for option in options[:-1]:
+        if len(options) == 1:
+            return self.take(options[0], value, key)
+        remedies = []
+        for option in options:
             trial = Walk(self._folder, self._environment)
             taken = trial.take(option, value, key)
             if not trial.findings:
                 return taken
-        return self.take(options[-1], value, key)
+            remedies.append(trial.findings[0].remedy)
+        return self.note(key, f"cannot be {shown(value)}", " Or: ".join(remedies))
 
     def _struct(self, kind: inspect.StructType, value: Any, key: Key, besides: tuple[str, ...] = ()) -> Any:
         if not isinstance(value, dict):
@@ -284,11 +288,8 @@ def _first_upper(text: str) -> str:
 
 
 def _description(kind: inspect.Type) -> str:
-    return (
-        str((kind.extra_json_schema or {}).get("description", "see the reference."))
-        if isinstance(kind, inspect.Metadata)
-        else "see the reference."
-    )
+    schema = kind.extra_json_schema if isinstance(kind, inspect.Metadata) else None
+    return str((schema or {}).get("description", "see the reference."))
 
 
 def _is_secret(kind: inspect.Type) -> bool:

@@ -43,11 +43,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     color: Annotated[Literal["rgb", "bgr", "grey"], Meta(description="Order of the input's channels.")] = "rgb"
     mean: Annotated[
-        tuple[float, ...] | None,
-        Meta(description="Subtracted from pixels 0..255; left out: metadata, then quantisation."),
+        float | tuple[float, ...] | None,
+        Meta(description="Subtracted from pixels 0..255, one number or one a channel; left out: metadata, then quantisation."),
     ] = None
-    std: Annotated[tuple[float, ...] | None, Meta(description="Divides after `mean`.")] = None
-    softmax: Annotated[Literal["auto", "true", "false"], Meta(description="Whether outputs are logits.")] = "auto"
+    std: Annotated[float | tuple[float, ...] | None, Meta(description="Divides after `mean`, likewise.")] = None
+    softmax: Annotated[
+        bool | Literal["auto"], Meta(description="Whether the outputs are logits that want one; auto looks at them.")
+    ] = "auto"
     score: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(description="Least score of a result; left out: the decoder's or the model's own."),

@@ -176,7 +176,7 @@ def _options(config: Config, said: Metadata, labels: tuple[str, ...]) -> Options
     return Options(
         labels=labels,
         background=config.background,
-        softmax=config.softmax,
+        softmax=str(config.softmax).lower(),
         score=config.score if config.score is not None else said.score,
         iou=config.iou,
         top=config.top,
@@ -201,12 +201,19 @@ def _frames(config: Config, said: Metadata, decoder: ModuleType, session: Sessio
 def _normalisation(config: Config, said: Metadata, wants: Any) -> Normalisation | None:
     """Config before metadata before what the decoder's family wants; None: as the input's own quantisation says."""
     if config.mean is not None or config.std is not None:
-        return Normalisation(mean=config.mean or (0.0,), std=config.std or (1.0,))
+        return Normalisation(mean=_channels(config.mean, 0.0), std=_channels(config.std, 1.0))
     if said.normalisation and said.normalisation[0] is not None:
         return said.normalisation[0]
     if wants is not None and wants.mean is not None:
         return Normalisation(mean=wants.mean, std=wants.std)
     return None
+
+
+def _channels(value: float | tuple[float, ...] | None, absent: float) -> tuple[float, ...]:
+    """One number stands for all channels."""
+    if value is None:
+        return (absent,)
+    return value if isinstance(value, tuple) else (float(value),)
 
 
 def _shapes(tensors: tuple[Tensor, ...]) -> tuple[Shape, ...]:

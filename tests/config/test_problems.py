@@ -109,6 +109,13 @@ def test_the_good_config_has_no_problem(problems):
         ),
         ('path = "faces.tflite"', "", "9 lane.yard.model.faces.path", "is missing"),
         (
+            'path = "faces.tflite"',
+            'path = "faces.tflite"\nmean = "no"',
+            "11 lane.yard.model.faces.mean",
+            "a number. Or: It must be a list",
+        ),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\nstd = [1, "x"]', "11 lane.yard.model.faces.std", "a number"),
+        (
             "[lane.yard.model.faces]",
             "[lane.yard.window]\nlength_s = 1\nhop_s = 1\n[lane.yard.model.faces]",
             "9 lane.yard.window",
