@@ -41,6 +41,7 @@ from demo.clip import FRAMES as CLIP_FRAMES
 from demo.clip import write_clip
 
 PROJECT = Path(__file__).parent.parent
+TESTDATA = Path(os.environ.get("EDGE_AGENT_TESTDATA", PROJECT.parent / "shared" / "testdata"))
 CLOCK = SystemClock()
 WAIT_S = 60.0
 # Shares of the plain loop's frames for the same CPU time, and of its frames a second.
@@ -143,7 +144,7 @@ def subjects() -> Iterator[Subject]:
         skipped("BlazeFace is not in the cache: edge-agent models fetch blazeface")
     else:
         yield Subject(name="blazeface", path=faces, table='catalogue = "blazeface"\nscore = 0.6', frames=480)
-    mobilenet = Path(os.environ.get("EDGE_AGENT_TESTDATA", "")) / "models" / "mobilenet_v2_1.0_224_quant.tflite"
+    mobilenet = TESTDATA / "models" / "mobilenet_v2_1.0_224_quant.tflite"
     if not mobilenet.is_file():
         skipped(
             "MobileNetV2 is not here: EDGE_AGENT_TESTDATA names the folder with models/mobilenet_v2_1.0_224_quant.tflite"
