@@ -4,61 +4,94 @@ import os
 import threading
 from typing import Any
 
-# FFmpeg's options reach OpenCV through an environment variable of the whole process. They must not meet the opening of a file (it would
-# begin in the middle), so whoever opens holds this.
-_OPENING = threading.Lock()
-_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-# TCP, no buffering, no waiting for reordered frames: the newest frame is 50 ms old instead of 1 s.
-_LIVE = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
+from agent.sources._options import for_file, for_stream
+
 OPEN_TIMEOUT_S = 4.0
 
 
-def _quiet() -> Any:
+class Capture:
+    """A VideoCapture that one thread reads and another may release: OpenCV's own dies with the process when it is released under a read.
+
+    A read cannot be ended from outside, so the release of a capture that is being read is left to the thread that reads it.
+    """
+
+    def __init__(self, capture: Any) -> None:
+        self._capture = capture
+        self._reading = threading.Lock()
+        self._over = False
+
+    def read(self) -> tuple[bool, Any]:
+        """As VideoCapture.read; (False, None) once it is released."""
+        with self._reading:
+            read, pixels = (False, None) if self._over else self._capture.read()
+        if self._over:
+            self._release()
+        return read, pixels
+
+    def release(self) -> None:
+        """Returns at once, also while another thread reads."""
+        self._over = True
+        self._release()
+
+    def _release(self) -> None:
+        if self._reading.acquire(blocking=False):
+            try:
+                self._capture.release()
+            finally:
+                self._reading.release()
+
+    def get(self, key: int) -> float:
+        """For the thread that reads."""
+        value: float = self._capture.get(key)
+        return value
+
+    @property
+    def opened(self) -> bool:
+        opened: bool = self._capture.isOpened()
+        return opened
+
+
+def _opencv() -> Any:
     """OpenCV, which does not print at each attempt what is said here once, in our words; FFmpeg would print addresses with passwords."""
     import cv2
 
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # Else one lock is around all openings, and a camera that does not answer holds the others up for 4 s each time. FFmpeg is, since 4.0.
+    os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
     if "OPENCV_LOG_LEVEL" not in os.environ:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     return cv2
 
 
-def open_stream(url: str, read_timeout_s: float) -> Any:
-    """A VideoCapture, perhaps not opened. url: may hold a password, which OpenCV and FFmpeg then must not log."""
-    cv2 = _quiet()
-    with _OPENING:
-        before = os.environ.get(_OPTIONS)
-        os.environ.setdefault(_OPTIONS, _LIVE)
-        try:
-            return cv2.VideoCapture(
-                url,
-                cv2.CAP_FFMPEG,
-                [
-                    cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_TIMEOUT_S * 1000),
-                    cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(read_timeout_s * 1000),
-                    # Each decoding thread would hold one frame back.
-                    cv2.CAP_PROP_N_THREADS, 1,
-                ],
-            )  # fmt: skip
-        finally:
-            if before is None:
-                del os.environ[_OPTIONS]
+def open_stream(url: str, read_timeout_s: float) -> Capture:
+    """A capture, perhaps not opened. url: may hold a password, which OpenCV and FFmpeg then must not log."""
+    cv2 = _opencv()
+    options = [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_TIMEOUT_S * 1000),
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(read_timeout_s * 1000),
+        # Each decoding thread would hold one frame back.
+        cv2.CAP_PROP_N_THREADS, 1,
+    ]  # fmt: skip
+    with for_stream():
+        return Capture(cv2.VideoCapture(url, cv2.CAP_FFMPEG, options))
 
 
-def open_file(path: str) -> Any:
-    """A VideoCapture, perhaps not opened. One decoding thread: the lanes share the cores."""
-    cv2 = _quiet()
-    with _OPENING:
-        return cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+def open_file(path: str) -> Capture:
+    """A capture, perhaps not opened. One decoding thread: the lanes share the cores."""
+    cv2 = _opencv()
+    with for_file():
+        return Capture(cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]))
 
 
-def open_device(path: str, *, width: int | None, height: int | None, rate_hz: float | None) -> tuple[Any, list[str]]:
-    """(VideoCapture of a V4L2 device, what it gives otherwise than asked). MJPG is asked for: raw video at full rate fills USB."""
-    cv2 = _quiet()
+def open_device(
+    path: str, *, width: int | None, height: int | None, rate_hz: float | None
+) -> tuple[Capture, list[str]]:
+    """(capture of a V4L2 device, what it gives otherwise than asked). MJPG is asked for: raw video at full rate fills USB."""
+    cv2 = _opencv()
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "3")
     capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
     if not capture.isOpened():
-        return capture, []
+        return Capture(capture), []
     fourcc = cv2.VideoWriter.fourcc(*"MJPG")
     asked = (
         ("fourcc", cv2.CAP_PROP_FOURCC, fourcc),
@@ -71,7 +104,7 @@ def open_device(path: str, *, width: int | None, height: int | None, rate_hz: fl
         if value is not None:
             capture.set(key, value)
     given = {name: capture.get(key) for name, key, value in asked[:-1] if value is not None}
-    return capture, differences({name: value for name, _, value in asked[:-1] if value is not None}, given)
+    return Capture(capture), differences({name: value for name, _, value in asked[:-1] if value is not None}, given)
 
 
 def differences(asked: dict[str, float], given: dict[str, float]) -> list[str]:

@@ -1,10 +1,11 @@
 """Why a camera's address gives no video. FFmpeg tells OpenCV, and OpenCV tells us, only that it does not: so we ask the host ourselves."""
 
-from contextlib import closing
 from urllib.parse import urlsplit
 
 from agent.problems import Problem
+from agent.sources import _answer
 from agent.sources._address import shown
+from agent.values import Secret
 
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 _TIMEOUT_S = 2.0
@@ -29,11 +30,19 @@ def check_host(url: str, where: str) -> None:
     raise Problem(where=where, what=what, remedy=remedy)
 
 
-def no_video(url: str, *, has_user: bool, where: str) -> Problem:
-    """What to say of a host that takes connections but gives no video. Asks once more, without user and password."""
-    status = _status(url, where)
+def no_video(url: str, *, user: str | None, password: Secret | None, where: str) -> Problem:
+    """What to say of a host that takes connections but gives no video. Asks once more, itself."""
     name = shown(url)
-    if status in (401, 403) and has_user:
+    host, port = _host_and_port(url, where)
+    try:
+        status = _answer.status(url, host, port, user=user, password=password, timeout_s=_TIMEOUT_S)
+    except TimeoutError:
+        what, remedy = (
+            f"{name} takes connections, but does not answer",
+            "Start the camera anew; it may have too many viewers",
+        )
+        return Problem(where=where, what=what, remedy=remedy)
+    if status in (401, 403) and user is not None:
         what, remedy = f"{name} refuses the user or the password", "Check user and password_file"
     elif status in (401, 403):
         what, remedy = f"{name} wants a user and a password", "Set user and password_file"
@@ -59,40 +68,3 @@ def _host_and_port(url: str, where: str) -> tuple[str, int]:
             remedy=f"Write {', '.join(f'{scheme}://' for scheme in _PORTS)}, a device or a file",
         )
     return parts.hostname, port
-
-
-def _status(url: str, where: str) -> int | None:
-    """The status of the first answer, None when there is none to be had. RTSP's status line is HTTP's (RFC 2326, 7.1)."""
-    import http.client
-    import ssl
-
-    parts = urlsplit(url)
-    host, port = _host_and_port(url, where)
-    path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    try:
-        if parts.scheme == "rtsp":
-            return _rtsp_status(host, port, f"rtsp://{host}:{port}{path}")
-        if parts.scheme == "rtsps":
-            return None
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port, timeout=_TIMEOUT_S, context=context
-            )
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
-        with closing(connection):
-            connection.request("GET", path)
-            return connection.getresponse().status
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-
-
-def _rtsp_status(host: str, port: int, url: str) -> int | None:
-    import socket
-
-    with socket.create_connection((host, port), _TIMEOUT_S) as link:
-        link.settimeout(_TIMEOUT_S)
-        link.sendall(f"DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())
-        words = link.recv(4096).split(b" ", 2)
-    return int(words[1]) if len(words) > 1 and words[0].startswith(b"RTSP/") and words[1].isdigit() else None

@@ -3,13 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent.clock import Clock
 from agent.log import fact
 from agent.problems import Problem
 from agent.records import Frame
 from agent.sources import Ended
+from agent.sources._capture import Capture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ class VideoFile:
 
     def __init__(
         self,
-        open_file: Callable[[], Any],
+        open_file: Callable[[], Capture],
         name: str,
         *,
         loop: bool,

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,12 +23,13 @@ from agent.problems import Problem
 from agent.records import Frame
 from agent.sources import Source, Stalled
 from agent.sources._address import shown, with_credentials
+from agent.sources._capture import Capture, open_device, open_file, open_stream
 from agent.sources._reachable import check_host, no_video
 from agent.sources._video_file import VideoFile
 from agent.values import RelativePath, Secret
 
-# OpenCV hands out old frames of a dead link after this; so a read that lasted as long is a stall.
-_READ_TIMEOUT_S = 3.0
+# OpenCV waits so long for a V4L2 device (set in _capture), for a stream as long as it is told.
+_DEVICE_TIMEOUT_S = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -92,8 +93,10 @@ def open_source(config: Config, clock: Clock, stop: threading.Event, where: str)
         finally:
             file.close()
         return
-    timeout_s = min(_READ_TIMEOUT_S, config.stall_s)
-    capture = _open_device(config, where) if form == "device" else _open_stream(config, timeout_s, where)
+    if form == "device":
+        capture, timeout_s = _open_device(config, where), min(_DEVICE_TIMEOUT_S, config.stall_s)
+    else:
+        capture, timeout_s = _open_stream(config, config.stall_s, where), config.stall_s
     try:
         yield Camera(capture, shown(config.url), timeout_s, clock, f"{where}.url")
     finally:
@@ -101,9 +104,9 @@ def open_source(config: Config, clock: Clock, stop: threading.Event, where: str)
 
 
 class Camera:
-    """An open stream or device. `read` waits for the next frame for as long as the library does, at most about 3 s."""
+    """An open stream or device. `read` waits for the next frame for as long as the library does: timeout_s, for which it was opened."""
 
-    def __init__(self, capture: Any, name: str, timeout_s: float, clock: Clock, where: str) -> None:
+    def __init__(self, capture: Capture, name: str, timeout_s: float, clock: Clock, where: str) -> None:
         self._capture, self._name, self._clock, self._where = capture, name, clock, where
         self._timeout_us = round(timeout_s * 1e6)
 
@@ -114,7 +117,7 @@ class Camera:
         read, pixels = self._capture.read()
         at_us = self._clock.boot_us()
         if at_us - began_us >= self._timeout_us:
-            # After a timeout the library still returns frames as if they were new: they are not.
+            # After a timeout the library still returns frames that it held back, as if they were new: they are not.
             raise Stalled(
                 where=self._where,
                 what=f"{self._name} gave no frame for {self._timeout_us / 1e6:g} s",
@@ -135,23 +138,19 @@ def _form(url: str) -> Literal["stream", "device", "file"]:
     return "device" if url.startswith("/dev/") else "file"
 
 
-def _open_stream(config: Config, timeout_s: float, where: str) -> Any:
-    from agent.sources._capture import open_stream
-
+def _open_stream(config: Config, timeout_s: float, where: str) -> Capture:
     check_host(config.url, f"{where}.url")
     capture = open_stream(with_credentials(config.url, config.user, config.password), timeout_s)
-    if not capture.isOpened():
-        raise no_video(config.url, has_user=config.user is not None, where=f"{where}.url")
+    if not capture.opened:
+        raise no_video(config.url, user=config.user, password=config.password, where=f"{where}.url")
     return capture
 
 
-def _open_device(config: Config, where: str) -> Any:
-    from agent.sources._capture import open_device
-
+def _open_device(config: Config, where: str) -> Capture:
     path = os.path.realpath(config.url)  # /dev/v4l/by-id/… is a link
     _check_device(config.url, path, where)
     capture, differences = open_device(path, width=config.width, height=config.height, rate_hz=config.rate_hz)
-    if not capture.isOpened():
+    if not capture.opened:
         raise Problem(
             where=f"{where}.url",
             what=f"{config.url} is there, but gives no video",
@@ -187,9 +186,7 @@ def _check_device(name: str, path: str, where: str) -> None:
         os.close(handle)
 
 
-def _open_file(url: str, where: str) -> Any:
-    from agent.sources._capture import open_file
-
+def _open_file(url: str, where: str) -> Capture:
     path = Path(url)
     if path.is_dir():
         raise Problem(
@@ -205,7 +202,7 @@ def _open_file(url: str, where: str) -> Any:
             remedy="Give the path of a video file, relative to the config file",
         ) from None
     capture = None if empty else open_file(url)
-    if capture is None or not capture.isOpened():
+    if capture is None or not capture.opened:
         raise Problem(
             where=f"{where}.url",
             what=f"{url} is {'empty' if empty else 'no video that OpenCV can read'}",

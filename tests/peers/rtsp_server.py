@@ -3,9 +3,10 @@
 with RtspServer(user="viewer", password="word", schemes=("Digest", "Basic")) as camera:
     camera.url                 # rtsp://127.0.0.1:PORT/stream1
     camera.freeze()            # keeps its connections and says nothing any more; halfway: in the middle of a picture
-    camera.end()               # streams end in good order: RTCP BYE, then the connection is closed; the port stays
+    camera.end()               # its streams end in good order: RTCP BYE, then the connection is closed; new ones go on
     camera.kill()              # closes its connections and its port
     camera.requests            # methods that were answered with 200, in order
+    camera.connections         # how many it has taken
     camera.sent                # number of the newest picture that went out whole, on any connection
 
 One thread a connection. Each connection's pictures are numbered from 0; a picture's grey level is `level(number)` on average, under a noise
@@ -14,6 +15,7 @@ that gives it some ten fragments. `number_of(pixels)` is the number modulo 26; i
 
 import base64
 import contextlib
+import functools
 import hashlib
 import re
 import select
@@ -50,6 +52,7 @@ def number_of(pixels: NDArray[np.uint8]) -> int:
     return numbers.pop()
 
 
+@functools.cache
 def jpegs(sampling: str = "4:2:0", width_px: int = 320, height_px: int = 240) -> list[bytes]:
     """The pictures 0 to 25."""
     noise = np.random.default_rng(1).integers(-16, 17, (height_px, width_px, 3))
@@ -69,7 +72,8 @@ class RtspServer:
         self.pictures = [rtp_jpeg.parse(jpeg) for jpeg in jpegs(sampling)]
         self.requests: list[str] = []
         self.sent = -1
-        self.stop, self.frozen, self.halfway, self.ended = (threading.Event() for _ in range(4))
+        self.stop, self.frozen, self.halfway = (threading.Event() for _ in range(3))
+        self.connections = self.ends = 0
         self._listener = socket.create_server(("127.0.0.1", port))
         self._listener.settimeout(0.05)
         self.port: int = self._listener.getsockname()[1]
@@ -87,7 +91,7 @@ class RtspServer:
         (self.halfway if halfway else self.frozen).set()
 
     def end(self) -> None:
-        self.ended.set()
+        self.ends += 1
 
     def kill(self) -> None:
         self.stop.set()
@@ -99,6 +103,7 @@ class RtspServer:
         while not self.stop.is_set():
             with contextlib.suppress(TimeoutError):
                 connection, _ = self._listener.accept()
+                self.connections += 1
                 thread = threading.Thread(target=self._serve, args=(connection,))
                 self._threads.append(thread)
                 thread.start()
@@ -115,6 +120,7 @@ class _Connection:
         self._server, self._connection = server, connection
         self._input = b""
         self._number = self._sequence = 0
+        self._ends = server.ends
         self._heard_s = self._due_s = time.monotonic()
         self._set_up = self._playing = self._over = False
 
@@ -135,7 +141,7 @@ class _Connection:
 
     def _stream(self) -> None:
         now_s = time.monotonic()
-        if self._server.ended.is_set():
+        if self._server.ends > self._ends:
             self._send(1, rtp_jpeg.goodbye(_SOURCE))
             self._over = True
         elif now_s - self._heard_s > self._server.session_s:
