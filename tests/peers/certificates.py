@@ -33,6 +33,8 @@ class Authority:
             f"/CN={folder.name}",
             "-days",
             "2",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",  # Python 3.13 and newer ask for it
             "-out",
             str(self.file),
         )
@@ -41,7 +43,9 @@ class Authority:
         """names: subject alternative names. days: how long it is valid from now; negative: since when no longer."""
         certificate, key, request = (self.folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
         extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={','.join(names)}\n")
+        extensions.write_text(
+            f"subjectAltName={','.join(names)}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
+        )
         _run("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key))
         _run("req", "-new", "-key", str(key), "-subj", f"/CN={name}", "-out", str(request))
         _run(
