@@ -4,6 +4,8 @@ The one file stands in models/ and is linked as agent/catalogue/catalogue.toml, 
 after installation (package data follows the link). Models of our own lie beside it in the same way.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -128,8 +130,9 @@ def digest_of(source: Source) -> str:
     return f"sha256:{source.sha256}"
 
 
-def entries() -> dict[str, Entry]:
-    """The catalogue, by name. Raises Problem as `read_entries`."""
+@cache
+def entries() -> Mapping[str, Entry]:
+    """The catalogue, by name; read once. Raises Problem as `read_entries`."""
     return read_entries(CATALOGUE)
 
 
@@ -148,7 +151,7 @@ def read_entries(path: Path) -> dict[str, Entry]:
     return {name: msgspec.structs.replace(entry, name=name) for name, entry in catalogue.entry.items()}
 
 
-def find(name: str, known: dict[str, Entry]) -> Entry:
+def find(name: str, known: Mapping[str, Entry]) -> Entry:
     """The entry of that name. Raises Problem that names the nearest ones."""
     if name in known:
         return known[name]

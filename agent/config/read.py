@@ -67,7 +67,7 @@ def examine(
     texts, problems = _texts(path)
     if problems:
         return None, problems
-    table, origins = merged([(label, place, text, tomllib.loads(text)) for label, place, text in texts])
+    table, origins = merged(texts)
     walk = Walk(origins.folder, environment)
     _fill_in(table, walk, environment, root)
     file = walk.take(msgspec.inspect.type_info(File), table, ())
@@ -87,8 +87,8 @@ def examine(
     ), problems
 
 
-def _texts(path: Path) -> tuple[list[tuple[str, Path, str]], list[Problem]]:
-    """(how it is called, where it is, its text) of the file and of its overlays in order of name."""
+def _texts(path: Path) -> tuple[list[tuple[str, Path, str, dict[str, Any]]], list[Problem]]:
+    """(how it is called, where it is, its text, its tables) of the file and of its overlays in order of name."""
     places = [
         (path.name, path),
         *((f"conf.d/{over.name}", over) for over in sorted((path.parent / "conf.d").glob("*.toml"))),
@@ -97,8 +97,8 @@ def _texts(path: Path) -> tuple[list[tuple[str, Path, str]], list[Problem]]:
     for label, place in places:
         try:
             text = place.read_bytes().decode("utf-8-sig")  # Windows editors put a mark before the text
-            tomllib.loads(text)
-            texts.append((label, place, text.replace("\r\n", "\n")))
+            tables = tomllib.loads(text)
+            texts.append((label, place, text.replace("\r\n", "\n"), tables))
         except OSError as error:
             problems.append(
                 _problem(
