@@ -44,13 +44,14 @@ class Repeated:
         self._logger = logger
         self._said: dict[str, dict[str, tuple[int, int]]] = {}  # key: text: said at, times since
 
-    def fault(self, key: str, text: str, now_us: int) -> None:
+    def fault(self, key: str, text: str, now_us: int, *, again: bool = True) -> None:
+        """again: it has come anew; False for one that is only seen to go on."""
         texts = self._said.setdefault(key, {})
         said_us, times = texts.pop(text, (None, 0))
         if said_us is not None and now_us - said_us < HOUR_US:
-            texts[text] = (said_us, times + 1)
+            texts[text] = (said_us, times + again)
             return
-        self._logger.warning("%s%s", text, f" times={times + 1}" if said_us is not None else "")
+        self._logger.warning("%s%s", text, f" times={times + again}" if said_us is not None else "")
         texts[text] = (now_us, 0)
         if len(texts) > _TEXTS:
             del texts[next(iter(texts))]

@@ -52,6 +52,7 @@ class _Watched:
         self.restarts = 0
         self.again_us: int | None = None
         self.ill_us: dict[str, int] = {}
+        self.said_restarts = 0
 
 
 class Supervisor:
@@ -161,8 +162,9 @@ class Supervisor:
             if lane.state == "starting":
                 continue  # whether it has healed is not known yet
             for part, text in _problems(name, lane).items():
-                self._faults.fault(part, text, now_us)
+                self._faults.fault(part, text, now_us, again=watched.restarts != watched.said_restarts)
                 watched.ill_us[part] = now_us
+            watched.said_restarts = watched.restarts
             if lane.state in ("running", "ended"):
                 for part in [part for part, ill_us in watched.ill_us.items() if now_us - ill_us >= _WELL_US]:
                     del watched.ill_us[part]
@@ -177,9 +179,10 @@ class Supervisor:
     def _end(self) -> None:
         for watched in self._watched.values():
             watched.lane.stop.set()
+        end_us = self._clock.boot_us() + round(_JOIN_S * 1e6)  # of all together: each may wait for a camera of its own
         for name, watched in self._watched.items():
             if watched.lane.thread.ident is not None:
-                watched.lane.thread.join(_JOIN_S)
+                watched.lane.thread.join(max(0.0, (end_us - self._clock.boot_us()) / 1e6))
                 if watched.lane.thread.is_alive():
                     self._logger.warning(fact("lane did not end in time", lane=name))
 

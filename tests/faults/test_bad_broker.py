@@ -1,8 +1,9 @@
 """Brokers that refuse: the link says why, once, and tries again; lanes store as before, and what they stored goes out once the broker agrees."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from peers.agents import opened, store_path
@@ -54,15 +55,32 @@ BAD: dict[str, tuple[Made, str, str, str]] = {
 }  # fmt: skip
 
 
+class Refused(NamedTuple):
+    agent: Troubled
+    attempts: Callable[[], int]
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Refused]]:
+    """An agent and a broker for each of them, all at once."""
+    with ExitStack() as stack:
+        agents = {}
+        for case, (made, _, _, _) in BAD.items():
+            folder = tmp_path_factory.mktemp(case)
+            settings, attempts = stack.enter_context(made(folder))
+            agents[case] = Refused(stack.enter_context(troubled(with_broker(folder, settings))), attempts)
+        yield agents
+
+
 @pytest.mark.parametrize("case", BAD)
-def test_a_broker_that_refuses_is_named_once_and_tried_again(tmp_path: Path, case: str) -> None:
-    made, key, what, remedy = BAD[case]
-    with made(tmp_path) as (settings, attempts), troubled(with_broker(tmp_path, settings)) as agent:
-        agent.wait_until(lambda: what in problem(agent), what)
-        agent.wait_until(lambda: attempts() > 2, "more attempts")
-        agent.check_goes_on("yard")
-        code, found, text = status(agent.config)
-        assert what in problem(agent)
+def test_a_broker_that_refuses_is_named_once_and_tried_again(refused: dict[str, Refused], case: str) -> None:
+    _, key, what, remedy = BAD[case]
+    agent, attempts = refused[case]
+    agent.wait_until(lambda: what in problem(agent), what)
+    agent.wait_until(lambda: attempts() > 2, "more attempts")
+    agent.check_goes_on("yard")
+    code, found, text = status(agent.config)
+    assert what in problem(agent)
     assert (code, found["link"]["connected"]) == (0, False), "no lane is blind"
     assert f"link: not connected to {found['link']['broker']} for " in text
     assert what in text

@@ -19,6 +19,8 @@ from typing import Any
 
 from peers.agents import PROJECT, VIEW_MODEL, Agent, opened, scene, store_path, wait_for
 
+from agent.cli.status import describe
+
 LIMIT_S = 20.0
 BEARING_MODEL = PROJECT / "models" / "vibration-int8.tflite"
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d (debug|info|warning|error) \S+ .+")
@@ -163,7 +165,7 @@ def status(config: Path) -> tuple[int, dict[str, Any], str]:
     """(exit code, what `--json` prints, what people read)."""
     code, text, _ = command("status", config, "--json")
     found: dict[str, Any] = json.loads(text)
-    return code, found, command("status", config)[1]
+    return code, found, describe(found)
 
 
 def count_results(config: Path, lane: str) -> int:
