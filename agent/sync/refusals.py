@@ -65,7 +65,7 @@ def taken_over_silently(address: Address, where: str, times: int) -> Problem:
     """Mosquitto 2.0 ends the older of two sessions with one client id without a word: all that shows is that each new one dies at once."""
     return Problem(
         where=f"{where}.url",
-        what=f"{address} ended {times} connections within seconds of accepting them: perhaps another client uses this device's client id",
+        what=f"{address} ended {times} connections in a row, each within seconds of accepting them: perhaps another client uses this device's client id",
         remedy="Give each device its own name; otherwise look into the broker's log.",
     )
 

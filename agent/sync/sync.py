@@ -143,7 +143,7 @@ class Sync:
         """A second client with this client id shows only by connections that end at once, one after another."""
         self._short = self._short + 1 if was_connected and lived_s < SHORT_S else 0
         if self._short >= SHORT_TIMES and "another client" not in problem.what:
-            return refusals.taken_over_silently(self._address, "mqtt", self._short)
+            return refusals.taken_over_silently(self._address, "mqtt", SHORT_TIMES)
         return problem
 
     def _connect_and_serve(self) -> None:

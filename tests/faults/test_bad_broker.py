@@ -10,7 +10,7 @@ from peers.agents import opened, store_path
 from peers.certificates import Authority
 from peers.mosquitto import mosquitto
 from peers.scripted_broker import connack, scripted_broker
-from peers.troubled import Troubled, check_one_problem, status, troubled, write
+from peers.troubled import Troubled, check_one_problem, problems, status, troubled, write
 
 PASSWORD = "correct-horse-9"
 # (its keys of [mqtt], how often it was connected to)
@@ -44,6 +44,14 @@ def wrong_client_id(folder: Path) -> Iterator[tuple[str, Callable[[], int]]]:
         yield f'url = "{broker.url}"', lambda: len(broker.connects)
 
 
+@contextmanager
+def hangs_up(folder: Path) -> Iterator[tuple[str, Callable[[], int]]]:
+    """Takes each connection and ends it without a word, as Mosquitto does where two devices have one name."""
+    del folder
+    with scripted_broker(connack(), close_after=True) as broker:
+        yield f'url = "{broker.url}"', lambda: len(broker.connects)
+
+
 # case: the broker, the key that is to blame, what is wrong, remedy
 BAD: dict[str, tuple[Made, str, str, str]] = {
     "password": (wrong_password, "user", "does not authorise this device (0x87", "Correct `user` and `password_file`"),
@@ -62,10 +70,10 @@ class Refused(NamedTuple):
 
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Refused]]:
-    """An agent and a broker for each of them, all at once."""
+    """An agent and its broker for each case, all at once."""
     with ExitStack() as stack:
         agents = {}
-        for case, (made, _, _, _) in BAD.items():
+        for case, made in {**{case: one[0] for case, one in BAD.items()}, "hangs-up": hangs_up}.items():
             folder = tmp_path_factory.mktemp(case)
             settings, attempts = stack.enter_context(made(folder))
             agents[case] = Refused(stack.enter_context(troubled(with_broker(folder, settings))), attempts)
@@ -88,6 +96,17 @@ def test_a_broker_that_refuses_is_named_once_and_tried_again(refused: dict[str, 
     assert found["lanes"]["yard"]["problems"] == []
     check_one_problem(agent.text, f"mqtt.{key}", what, remedy)
     check_secret(agent, text)
+
+
+def test_a_broker_that_hangs_up_at_once_is_not_told_at_each_attempt(refused: dict[str, Refused]) -> None:
+    agent, attempts = refused["hangs-up"]
+    agent.wait_until(lambda: attempts() > 6, "more attempts")
+    agent.check_goes_on("yard")
+    *first, last = problems(agent.text, "mqtt.url")
+    assert 1 <= len(first) <= 2  # the system has several words for it
+    assert all(" ended: it broke (" in line or " ended: the other side closed it" in line for line in first)
+    assert "perhaps another client uses this device's client id" in last
+    assert "Give each device its own name" in last
 
 
 def test_what_was_stored_meanwhile_is_sent_when_the_broker_comes(tmp_path: Path) -> None:
