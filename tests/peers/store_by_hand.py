@@ -8,6 +8,7 @@ device.start(boot="boot-two")     # a new kernel boot, so a new epoch
 """
 
 import sqlite3
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -25,7 +26,8 @@ class StoreByHand:
     def __init__(
         self, grains: Mapping[str, Sequence[int]], hooks: Callable[[], Sequence[Hook]], device: str = "site/name"
     ) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self.connection.close)  # a property test makes hundreds
         self.connection.executescript(TABLES + VIEWS)
         self.grains = grains
         self.device = device
