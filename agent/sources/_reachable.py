@@ -30,12 +30,14 @@ def check_host(url: str, where: str) -> None:
     raise Problem(where=where, what=what, remedy=remedy)
 
 
-def no_video(url: str, *, user: str | None, password: Secret | None, where: str) -> Problem:
+def no_video(
+    url: str, *, user: str | None, password: Secret | None, where: str, timeout_s: float = _TIMEOUT_S
+) -> Problem:
     """What to say of a host that takes connections but gives no video. Asks once more, itself."""
     name = shown(url)
     host, port = _host_and_port(url, where)
     try:
-        status = _answer.status(url, host, port, user=user, password=password, timeout_s=_TIMEOUT_S)
+        status = _answer.status(url, host, port, user=user, password=password, timeout_s=timeout_s)
     except TimeoutError:
         what, remedy = (
             f"{name} takes connections, but does not answer",

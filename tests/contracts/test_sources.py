@@ -6,7 +6,7 @@ A new kind is in here at once; one without an entry in `OPENABLE` is only tried 
 import inspect
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+from peers.rtsp_server import RtspServer
 
 from agent.clock import SystemClock
 from agent.config.kinds import is_sensor, kinds, load
@@ -25,21 +26,34 @@ from agent.values import RelativePath
 KINDS = kinds("sources")
 
 
-def images(folder: Path) -> dict[str, Any]:
+@contextmanager
+def images(folder: Path) -> Iterator[dict[str, Any]]:
     for number in range(3):
         cv2.imwrite(str(folder / f"{number}.png"), np.full((8, 8, 3), number, np.uint8))
-    return {"path": RelativePath(folder), "rate_hz": 100.0}
+    yield {"path": RelativePath(folder), "rate_hz": 100.0}
 
 
-def video(folder: Path) -> dict[str, Any]:
+@contextmanager
+def video(folder: Path) -> Iterator[dict[str, Any]]:
     writer = cv2.VideoWriter(str(folder / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 100.0, (16, 16))
     for _ in range(3):
         writer.write(np.zeros((16, 16, 3), np.uint8))
     writer.release()
-    return {"url": str(folder / "clip.avi")}
+    yield {"url": str(folder / "clip.avi")}
 
 
-OPENABLE: dict[str, Callable[[Path], dict[str, Any]]] = {"camera": video, "images": images}
+@contextmanager
+def rtsp(_folder: Path) -> Iterator[dict[str, Any]]:
+    with RtspServer() as server:
+        yield {"url": server.url}
+
+
+# Kind: what gives configs of it that open.
+OPENABLE: dict[str, list[Callable[[Path], AbstractContextManager[dict[str, Any]]]]] = {
+    "camera": [video, rtsp],
+    "images": [images],
+}
+CASES = [(kind, scene) for kind in KINDS for scene in OPENABLE.get(kind, [None])]
 
 
 def absent(kind: str, folder: Path) -> Any:
@@ -85,15 +99,18 @@ def test_what_is_not_there_is_a_problem_that_names_the_key(kind: str, tmp_path: 
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_opens_gives_records_in_order_then_ends_or_waits(kind: str, tmp_path: Path) -> None:
-    if kind not in OPENABLE:
+@pytest.mark.parametrize(
+    ("kind", "scene"), CASES, ids=[f"{kind}-{getattr(scene, '__name__', '')}" for kind, scene in CASES]
+)
+def test_what_opens_gives_records_in_order_then_ends_or_waits(
+    kind: str, scene: Callable[[Path], AbstractContextManager[dict[str, Any]]] | None, tmp_path: Path
+) -> None:
+    if scene is None:
         pytest.skip(f"{kind} is opened in its own tests")
-    config = load("sources", kind).Config(**OPENABLE[kind](tmp_path))
     records = []
-    with opened(kind, config) as source:
+    with scene(tmp_path) as options, opened(kind, load("sources", kind).Config(**options)) as source:
         try:
-            for _ in range(200):
+            for _ in range(60):
                 record = source.read(0.05)
                 if record is not None:
                     records.append(record)

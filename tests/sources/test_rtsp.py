@@ -219,7 +219,7 @@ def test_a_stall_is_one_gap() -> None:
 def test_a_camera_that_takes_connections_and_says_nothing() -> None:
     with RtspServer() as server:
         server.freeze()
-        found = no_video(server.url, user=None, password=None, where=WHERE)
+        found = no_video(server.url, user=None, password=None, where=WHERE, timeout_s=0.2)
     assert "takes connections, but does not answer" in found.what
 
 
