@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from agent.sources._login import authorization
@@ -11,7 +11,6 @@ from agent.values import Secret
 if TYPE_CHECKING:
     import http.client
     import socket
-    from typing import BinaryIO
 
 _LONGEST_BODY_BYTES = 65536
 Answer = tuple[int | None, Sequence[str]]  # status, and its WWW-Authenticate headers
@@ -76,7 +75,7 @@ def _get(connection: "http.client.HTTPConnection", path: str, login: str | None)
     return response.status, response.headers.get_all("WWW-Authenticate") or ()
 
 
-def _describe(link: "socket.socket", answers: "BinaryIO", url: str, login: str | None) -> Answer:
+def _describe(link: "socket.socket", answers: BinaryIO, url: str, login: str | None) -> Answer:
     import http.client
 
     number = 1 if login is None else 2

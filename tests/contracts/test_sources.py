@@ -110,7 +110,7 @@ def test_what_opens_gives_records_in_order_then_ends_or_waits(
     records = []
     with scene(tmp_path) as options, opened(kind, load("sources", kind).Config(**options)) as source:
         try:
-            for _ in range(60):
+            for _ in range(30):
                 record = source.read(0.05)
                 if record is not None:
                     records.append(record)
