@@ -35,6 +35,10 @@ class Problem(Exception):
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.remedy}" if self.where else f"{self.what}. {self.remedy}"
 
+    def at(self, where: str) -> "Problem":
+        """The same one, at a place that says more."""
+        return type(self)(where=where, what=self.what, remedy=self.remedy, code=self.code)
+
 
 class Problems(Exception):
     """Several at once, in the order in which a reader meets them."""

@@ -35,6 +35,13 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         """A place for a Problem: `yard.toml:14 lane.yard.source.url`, for ("lane", "yard", "source", "url")."""
         return self.origins.where(key)
 
+    def placed(self, problem: Problem) -> Problem:
+        """A problem of a running lane, `lane.yard.source.url (…)`, with the file and line that set the key in front."""
+        key, blank, rest = problem.where.partition(" ")
+        if not key.startswith("lane."):
+            return problem
+        return problem.at(f"{self.where(*key.split('.'))}{blank}{rest}")
+
     @property
     def device(self) -> str:
         """Its identity: "site/name"."""

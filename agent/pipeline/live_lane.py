@@ -38,6 +38,7 @@ class LiveLane:
         units: Units,
         active: frozenset[str],
         restarted: bool,
+        place: Callable[[Problem], Problem],
     ) -> None:
         self.name = name
         self.state: State = "starting"
@@ -59,6 +60,7 @@ class LiveLane:
         self._units = units
         self._active = active
         self._restarted = restarted
+        self._place = place
         kind = build.source_kind(self._lane)
         config = self._lane.source.config
         self.live = Live(
@@ -74,11 +76,11 @@ class LiveLane:
         try:
             self._open_and_loop()
         except Problems as problems:  # no model of the lane opened
-            self.refused = problems
-            self.model_problems = dict(zip(self._lane.model, map(str, problems.problems), strict=True))
-            self.state, self.problem = "refused", str(problems.problems[0])
+            self.refused = Problems([self._place(problem) for problem in problems.problems])
+            self.model_problems = dict(zip(self._lane.model, map(str, self.refused.problems), strict=True))
+            self.state, self.problem = "refused", str(self.refused.problems[0])
         except Problem as problem:
-            self.state, self.problem = "failed", str(problem)
+            self.state, self.problem = "failed", str(self._place(problem))
         except Exception as error:
             logging.getLogger(__name__).debug("lane failed", exc_info=True)
             self.state, self.problem = "failed", f"lane.{self.name}: {type(error).__name__}: {error}. Please report it"
@@ -90,7 +92,7 @@ class LiveLane:
         config = self._lane.source.config
         with build.open_models(self.name, self._lane, self._runtime) as opened:
             self.runners = opened.runners
-            self.model_problems = {model: str(problem) for model, problem in opened.problems.items()}
+            self.model_problems = {model: str(self._place(problem)) for model, problem in opened.problems.items()}
             loop = self.loop = build.new_loop(
                 self.name, self._lane, self._rules, opened.runners, self._submit, self._units, self._active
             )
@@ -102,6 +104,7 @@ class LiveLane:
                 clock=self._clock,
                 stop=self.stop,
                 rng=random.Random(self.name),
+                place=self._place,
             )
             with self.source as source:
                 capture = threading.Thread(

@@ -74,6 +74,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             units=units,
             active=lambda lane: _active(store, lane),
             recorder=recorder,
+            place=loaded.placed,
         )
         sync = None
         if file.mqtt is not None and not options.offline:

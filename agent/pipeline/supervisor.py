@@ -16,7 +16,7 @@ from agent.log import Repeated, fact
 from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.units import Units
-from agent.problems import Exit, Problems
+from agent.problems import Exit, Problem, Problems
 from agent.records import LaneSecond
 
 _LOOK_S = 0.1
@@ -69,6 +69,7 @@ class Supervisor:
         units: Units,
         active: Callable[[str], frozenset[str]],
         recorder: Recorder | None = None,
+        place: Callable[[Problem], Problem] = lambda problem: problem,
     ) -> None:
         self._file = file
         self._clock = clock
@@ -78,6 +79,7 @@ class Supervisor:
         self._units = units
         self._active = active
         self._recorder = recorder
+        self._place = place
         self._logger = logging.getLogger(__name__)
         self._faults = Repeated(self._logger)
         self._watched = {name: _Watched(self._make(name, restarted=False)) for name in file.lane}
@@ -92,6 +94,7 @@ class Supervisor:
             recorder=self._recorder,
             active=self._active(name),
             restarted=restarted,
+            place=self._place,
         )
 
     def run(self, look: Callable[[], None], tell: Callable[[Mapping[str, LaneState]], None]) -> Exit:

@@ -34,8 +34,10 @@ class Reopening:
         clock: Clock,
         stop: threading.Event,
         rng: random.Random,
+        place: Callable[[Problem], Problem] = lambda problem: problem,
     ) -> None:
         self._open_source = open_source
+        self._place = place
         self._clock = clock
         self._stop = stop
         self._rng = rng
@@ -91,8 +93,8 @@ class Reopening:
         wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(self._failures, 10))
         self._try_at_us = now_us + round(wait_s * self._rng.uniform(0.5, 1.0) * 1e6)
         self._failures += 1
-        self.problem = problem
-        self._faults.fault("source", str(problem), now_us)
+        self.problem = self._place(problem)
+        self._faults.fault("source", str(self.problem), now_us)
         if self._told:
             return None
         self._told = True

@@ -4,7 +4,7 @@ import pytest
 
 from agent.config.read import examine, read
 from agent.config.write import recorded_toml
-from agent.problems import Problems
+from agent.problems import Problem, Problems
 from agent.sources import camera, serial_sensor
 from agent.values import Secret
 
@@ -168,3 +168,20 @@ def test_only_some_lanes(write):
 def test_wrong_configs_are_never_given_out(write):
     with pytest.raises(Problems):
         read(write(write().read_text(), "yard.toml", ("version = 1", "version = 9")))
+
+
+def test_a_problem_of_a_running_lane_gets_its_file_and_line(tmp_path):
+    path = tmp_path / "yard.toml"
+    path.write_text(
+        'version = 1\n[device]\nsite = "a"\nname = "b"\ndata = "data"\n[lane.yard.source]\nkind = "images"\npath = "pictures"\n'
+        '[lane.yard.model.view]\ncatalogue = "view"\n'
+    )
+    loaded = read(path)
+
+    def placed(where: str) -> str:
+        return loaded.placed(Problem(where=where, what="w", remedy="r")).where
+
+    assert placed("lane.yard.source.path") == "yard.toml:8 lane.yard.source.path"
+    assert placed("lane.yard.source.path (pictures/1.png)") == "yard.toml:8 lane.yard.source.path (pictures/1.png)"
+    assert placed("lane.yard.model.view.sha256") == "yard.toml:9 lane.yard.model.view.sha256"
+    assert placed("mqtt.url") == "mqtt.url"

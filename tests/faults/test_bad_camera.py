@@ -1,9 +1,10 @@
 """Cameras that are not there, refuse, or die: the lane says so once and tries for ever, the others go on."""
 
-from collections.abc import Iterator
+from collections.abc import re
 from contextlib import ExitStack
 from pathlib import Path
 
+import Iterator
 import pytest
 from peers.mjpeg_server import MjpegServer
 from peers.troubled import Troubled, camera, check_one_problem, images, problems, status, troubled, write
@@ -53,6 +54,7 @@ def absent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Troubled]:
 def test_a_camera_that_is_not_there_is_named_once(absent: Troubled, lane: str) -> None:
     _, key, what, remedy = ABSENT[lane]
     check_one_problem(absent.text, f"lane.{lane}.source.{key}", what, remedy)
+    assert re.search(rf"{absent.config.name}:\d+ lane\.{lane}\.source\.{key}", absent.text), "file and line are named"
     assert remedy in absent.lane(lane)["problem"]
     assert absent.results(lane) == 0
 
