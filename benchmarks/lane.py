@@ -85,7 +85,7 @@ class Took(msgspec.Struct, frozen=True, kw_only=True):
 
 def main() -> None:
     arguments = parser(__doc__).parse_args()
-    rounds = 3 if arguments.quick else 9
+    rounds = 5 if arguments.quick else 21
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = draw_clip(folder)
@@ -138,12 +138,12 @@ def _ms(took: list[Took]) -> float:
 def subjects() -> Iterator[Subject]:
     """A tiny model of our own, a face detector, a middling classifier; the last two where their files are."""
     view = PROJECT / "models" / "view-int8.tflite"
-    yield Subject(name="view", path=view, table=f'path = "{view}"', frames=600)
+    yield Subject(name="view", path=view, table=f'path = "{view}"', frames=400)
     faces = cached(find("blazeface", entries()))
     if faces is None:
         skipped("BlazeFace is not in the cache: edge-agent models fetch blazeface")
     else:
-        yield Subject(name="blazeface", path=faces, table='catalogue = "blazeface"\nscore = 0.6', frames=480)
+        yield Subject(name="blazeface", path=faces, table='catalogue = "blazeface"\nscore = 0.6', frames=240)
     mobilenet = TESTDATA / "models" / "mobilenet_v2_1.0_224_quant.tflite"
     if not mobilenet.is_file():
         skipped(
@@ -152,7 +152,7 @@ def subjects() -> Iterator[Subject]:
     else:
         labels = mobilenet.with_name("imagenet_labels.txt")
         table = f'path = "{mobilenet}"\nlabels = "{labels}"\ndecoder = "classification"\nbackground = true'
-        yield Subject(name="mobilenet_v2", path=mobilenet, table=table, frames=160)
+        yield Subject(name="mobilenet_v2", path=mobilenet, table=table, frames=60)
 
 
 def draw_clip(folder: Path) -> Path:

@@ -141,6 +141,8 @@ def commands(python: Python, folder: Path, quick: bool) -> Iterator[Figure]:
             taken[name].append(cpu_ms(python, words))
     bare = round(statistics.median(taken["bare"]), 1)
     for name, (_, target) in cases.items():
+        times = statistics.median(one / alone for one, alone in zip(taken[name], taken["bare"], strict=True))
+        yield known(f"{name}, times bare Python", round(times, 2), "ratio", baseline=1.0)
         yield at_most(name, round(statistics.median(taken[name]), 1), "ms", baseline=bare, target=target)
 
 
