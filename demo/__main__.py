@@ -19,6 +19,7 @@ from agent.problems import Problem, Problems
 from demo import config, report
 from demo.broker import open_broker
 from demo.clip import write_clip
+from demo.compiler import ensure_compiler
 from demo.link import TcpLink, tcp_link
 from demo.sheet import draw_sheet
 from firmware_bridge.build import run_firmware
@@ -49,6 +50,7 @@ def run() -> int:
     print("demo: fetching a face model (35 MB) and two pictures (24 MB), once", file=sys.stderr)
     fetch("blazeface")
     write_clip(OUTPUT / "clip.avi", fetch("grace-hopper"), fetch("astronaut"))
+    ensure_compiler()
     with ExitStack() as stack:
         firmware = stack.enter_context(run_firmware(OUTPUT / "firmware", fault_from_s=FAULT_S))
         (OUTPUT / "accelerometer").symlink_to(firmware.port)

@@ -39,7 +39,7 @@ def build_native(folder: Path, target: str = "native") -> Path:
         raise LinkError(
             where="firmware",
             what="there is no C compiler on this machine",
-            remedy="Install gcc and libc6-dev, or `pip install ziglang` (no root)",
+            remedy=f"Install gcc and libc6-dev, or, without root, `{sys.executable} -m pip install ziglang`",
         )
     _make(folder, target, f"CC={compiler}")
     return folder / ("native" if target == "native" else "libfirmware.so")
@@ -52,7 +52,8 @@ def build_arm(folder: Path, *, fault_from_s: int | None = None, seed: int = 1) -
         raise LinkError(
             where="firmware",
             what="there is no compiler for Cortex-M3",
-            remedy="apt-get install --no-install-recommends gcc-arm-none-eabi, or `pip install ziglang` (no root)",
+            remedy="apt-get install --no-install-recommends gcc-arm-none-eabi, or, without root, "
+            f"`{sys.executable} -m pip install ziglang`",
         )
     # The options are compiled in: each set of them is an image of its own.
     folder = folder / f"seed-{seed}-fault-{'never' if fault_from_s is None else fault_from_s}"
@@ -67,6 +68,12 @@ def build_arm(folder: Path, *, fault_from_s: int | None = None, seed: int = 1) -
 
 def can_run_qemu() -> bool:
     return shutil.which("qemu-system-arm") is not None and _arm_compiler() is not None
+
+
+def can_build() -> bool:
+    """Whether the firmware can run here at all, on the emulated board or as a program."""
+    importlib.invalidate_caches()  # a compiler may just have been installed
+    return _host_compiler() is not None or can_run_qemu()
 
 
 @contextmanager

@@ -44,7 +44,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     color: Annotated[Literal["rgb", "bgr", "grey"], Meta(description="Order of the input's channels.")] = "rgb"
     mean: Annotated[
         float | tuple[float, ...] | None,
-        Meta(description="Subtracted from pixels 0..255, one number or one a channel; left out: metadata, then quantisation."),
+        Meta(
+            description="Subtracted from pixels 0..255, one number or one a channel; left out: metadata, then quantisation."
+        ),
     ] = None
     std: Annotated[float | tuple[float, ...] | None, Meta(description="Divides after `mean`, likewise.")] = None
     softmax: Annotated[

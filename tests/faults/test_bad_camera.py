@@ -1,10 +1,10 @@
 """Cameras that are not there, refuse, or die: the lane says so once and tries for ever, the others go on."""
 
-from collections.abc import re
+import re
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import Iterator
 import pytest
 from peers.mjpeg_server import MjpegServer
 from peers.troubled import Troubled, camera, check_one_problem, images, problems, status, troubled, write
