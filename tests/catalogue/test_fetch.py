@@ -161,6 +161,7 @@ def test_a_package_brought_by_hand(tmp_path: Path) -> None:
         (b"not a package", "damaged or no package"),
         (b"", "damaged or no package"),
     ],
+    ids=["a link", "cut", "a text", "empty"],
 )
 def test_a_bad_package(tmp_path: Path, cache: Path, content: bytes, what: str) -> None:
     (tmp_path / "bad.tgz").write_bytes(content)
