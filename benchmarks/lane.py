@@ -236,7 +236,6 @@ def camera_lane(subject: Subject, clip: Path, folder: Path, frames: int) -> Took
     path = folder / "edge-agent.toml"
     path.write_text(_CONFIG.format(folder=folder, clip=clip, model=subject.table))
     loaded = read(path)
-    took: list[Took] = []
     units = Units()
     with open_store(
         Path(loaded.file.device.data), clock=CLOCK, device=loaded.device, settings=loaded.file.store, names=build.names(loaded.file),
@@ -250,37 +249,44 @@ def camera_lane(subject: Subject, clip: Path, folder: Path, frames: int) -> Took
         with build.open_models("yard", loaded.file.lane["yard"], loaded.file.device.runtime) as opened:
             loop = build.new_loop("yard", loaded.file.lane["yard"], {}, opened.runners, submit, units)
             opened.runners["model"].session.run()
-            with _timed(frames, took):
-                _push(loaded, loop.take, frames)
+
+            def finish() -> None:
                 store.submit(lambda _: None, ends_group=True).wait(WAIT_S)
+
+            took = _push(loaded, loop.take, finish, frames)
         with store.read() as connection:
             counted = connection.execute("SELECT sum(inferred), sum(failed), sum(dropped) FROM tick").fetchone()
             rows = connection.execute("SELECT count(*) FROM result").fetchone()[0]
     if counted != (frames, 0, 0) or (subject.name != "blazeface" and rows < frames):
         raise AssertionError(f"{subject.name}: {counted} of {frames} frames, {rows} rows: not what was to be measured")
-    return took[0]
+    return took
 
 
-def _push(loaded: Loaded, take: Callable[[Any], None], frames: int) -> None:
+def _push(loaded: Loaded, take: Callable[[Any], None], finish: Callable[[], None], frames: int) -> Took:
+    """Timed from the start of the capture thread until all is on the medium. Its end is not: it may wait 0.25 s for a place."""
     lane = loaded.file.lane["yard"]
     kind, config = build.source_kind(lane), lane.source.config
     stop = threading.Event()
     live = Live(CLOCK, stop, stall_s=config.stall_s, every_record=kind.every_record(config), places=FRAMES)
+    took: list[Took] = []
     with Reopening(
         lambda: kind.open_source(config, CLOCK, stop, "lane.yard.source"), clock=CLOCK, stop=stop, rng=random.Random(1)
     ) as source:
         capture = threading.Thread(target=live.capture, args=(source,), daemon=True)
-        capture.start()
         left = frames
         try:
-            for record in live.records(lambda: False):
-                take(record)
-                left -= isinstance(record, Frame)
-                if left == 0:
-                    stop.set()
+            with _timed(frames, took):
+                capture.start()
+                for record in live.records(lambda: False):
+                    take(record)
+                    left -= isinstance(record, Frame)
+                    if left == 0:
+                        stop.set()
+                finish()
         finally:
             stop.set()
             capture.join(WAIT_S)
+    return took[0]
 
 
 if __name__ == "__main__":
