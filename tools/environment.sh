@@ -11,6 +11,8 @@ if [ -z "$python" ]; then
   exit 1
 fi
 echo "environment: $venv with $("$python" --version), about 30 s the first time" >&2
+# One that was broken off, or whose Python is gone, is made anew.
+"$venv/bin/python" -m pip --version >/dev/null 2>&1 || rm -rf "$venv"
 if [ ! -x "$venv/bin/python" ] && ! "$python" -m venv "$venv" >/dev/null 2>&1; then
   rm -rf "$venv"
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -3,10 +3,12 @@
 Takes   an open store, the `[mqtt]` table, the device ("site/name"), a birth, a clock, randomness. See `sync.open_sync`.
 Gives   items on `live/` and `back/`, status, birth, ledger; answers to `cmd/resend`; `Sync.state` for the supervisor and the page.
 Threads one. It drives paho itself (`connection.Connection.poll`), so paho calls nothing on other threads. It sleeps on the socket and a
-        wake-up that `close` gives, at most 0.1 s: so late an item may leave after its commit. The name look-up alone has a helper thread,
+        wake-up that `close` gives, at most 0.1 s: so late an item may leave after its commit. The name look-up alone has a thread of its own,
         because it has no time limit.
 Fails   never out of the thread: no link, a refused password, a broker that is full are a Problem in `Sync.state`, logged once and then
         hourly, and are tried again for ever with backoff and jitter. A Problem at open: a URL or certificate file that cannot be right.
+Add one (a command) its request as a type in messages/commands.py, what it does in `commands.take`, its topic in docs/contract.md. It must
+        give the same answer when it comes twice.
 
 address     the URL, and what may go unencrypted
 tls         certificates, and what a failed handshake means
