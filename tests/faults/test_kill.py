@@ -94,6 +94,12 @@ def connected(config: Path) -> bool:
     return bool(state["link"]["connected"])
 
 
+def all_lanes_had_inputs(config: Path) -> bool:
+    """What the running agent says every 5 s."""
+    path = config.parent / "data" / "state.json"
+    return path.exists() and all(lane["input_at_us"] for lane in json.loads(path.read_bytes())["lanes"].values())
+
+
 def windows_closed(store: Path) -> int:
     """The least number of closed windows over lanes and grains."""
     with opened(store) as connection:
@@ -207,8 +213,7 @@ def test_sigterm_ends_within_three_seconds_with_everything_stored(tmp_path: Path
     config = write_config(tmp_path, name, pictures, max_loss_s=30.0)  # nothing is committed by time
     agent = Agent(config)
     try:
-        wait_for(lambda: (config.parent / "data" / "state.json").exists(), 20, "the start")
-        time.sleep(2.5)
+        wait_for(lambda: all_lanes_had_inputs(config), 30, "inputs of all lanes")
         code, took_s = agent.terminate()
     finally:
         if agent.process.poll() is None:
@@ -219,5 +224,5 @@ def test_sigterm_ends_within_three_seconds_with_everything_stored(tmp_path: Path
         seen, inferred, dropped, results = connection.execute(
             "SELECT sum(seen), sum(inferred), sum(dropped), (SELECT count(*) FROM result) FROM tick"
         ).fetchone()
-    assert inferred > 30
+    assert inferred > 0
     assert results == inferred == seen - dropped  # the classifier gives one class a frame

@@ -171,10 +171,7 @@ def test_the_config_s_score_wins(autoencoder: Path) -> None:
 
 
 def test_our_vibration_model_knows_noise_from_its_machine() -> None:
-    path = PROJECT / "models" / "vibration-int8.tflite"
-    if not path.is_file():
-        pytest.skip("models/vibration-int8.tflite is not trained yet")
-    with opened(path, "window") as runner:
+    with opened(PROJECT / "models" / "vibration-int8.tflite", "window") as runner:
         assert runner.decoder == "anomaly"
         noise = runner.look(window(np.random.default_rng(1).normal(20, 5, (3, 64)).astype(np.float32)))
     assert noise.labels == ("anomaly",)
