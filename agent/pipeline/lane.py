@@ -1,5 +1,6 @@
 """THE loop: one record in, and at every tick one job for the store. Live and replay push records into the same `take`."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -90,6 +91,13 @@ class Loop:
 
     def _look(self, record: Frame | SampleWindow) -> None:
         self._seen += 1
+        try:
+            self._judge(record)
+        except Exception:
+            self._failed += 1  # the lane breaks, and its last tick still counts what it saw
+            raise
+
+    def _judge(self, record: Frame | SampleWindow) -> None:
         if isinstance(record, SampleWindow):
             _add_measured(self._measured, record.measured)
             if self._learn is not None:
@@ -111,6 +119,10 @@ class Loop:
             detections, model.problem = model.runner.look(record), None
         except Problem as problem:
             detections, model.problem = None, str(problem)
+        except Exception as error:  # one picture that a model or its decoder chokes on is no reason to end the lane
+            logging.getLogger(__name__).debug("model failed", exc_info=True)
+            where = f"lane.{self.name}.model.{model.name}"
+            detections, model.problem = None, f"{where}: {type(error).__name__}: {error}. Please report it"
         took_ms = self._milliseconds() - before_ms
         inference = Inference(model=model.name, at_us=record.at_us, detections=detections, took_ms=took_ms)
         inferred, failed = self._model_counts.get(model.name, (0, 0))

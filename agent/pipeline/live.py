@@ -108,6 +108,10 @@ class Live:
         if why is not None:
             raise why
 
+    def last_tick(self) -> Tick:
+        """For the lane thread, when the loop broke: what was taken since the newest tick is stored too."""
+        return self._tick(self._clock.boot_us())
+
     def _tick(self, at_us: int) -> Tick:
         at_us = max(at_us, self._ticked_us + 1)
         dropped = self._latest.replaced() if self._latest is not None else 0

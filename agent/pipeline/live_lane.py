@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from agent.clock import Clock
@@ -17,7 +18,7 @@ from agent.pipeline.models import Runner
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
-from agent.records import Gap, LaneSecond
+from agent.records import Gap, Input, LaneSecond, Tick
 from agent.sources.reopening import Reopening
 
 State = Literal["starting", "running", "ended", "refused", "failed", "stopped"]
@@ -116,10 +117,23 @@ class LiveLane:
                     for record in self.live.records(lambda: loop.wants_tick):
                         if note is not None:
                             note(record)
-                        loop.take(record)
+                        self._take(loop, record, note)
                     ended = self.live.ended and not self.stop.is_set()
                 finally:
                     self.stop.set()
                     capture.join(_CAPTURE_END_S)
         self.state = "ended" if ended else "stopped"
         logging.getLogger(__name__).info(fact("lane is over", lane=self.name, state=self.state))
+
+    def _take(self, loop: Loop, record: Input | Tick, note: Callable[[Input | Tick], None] | None) -> None:
+        """A record that breaks the loop ends the lane, after a tick of what was taken until then."""
+        try:
+            loop.take(record)
+        except Exception:
+            if not isinstance(record, Tick):  # else it is the store that refuses
+                tick = self.live.last_tick()
+                if note is not None:
+                    note(tick)
+                with suppress(Problem, TimeoutError):
+                    loop.take(tick)
+            raise

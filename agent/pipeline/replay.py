@@ -135,7 +135,7 @@ class _ReplayLane:
         """What a record breaks that broke the lane then too is passed over until the lane began anew."""
         if isinstance(record, Gap) and record.why == "restart":
             self._loop, self._failed = self._new(), None
-        elif self._failed is not None:
+        elif self._failed is not None and not isinstance(record, Tick):  # its last tick came after what broke it
             raise self._failed
         else:
             try:

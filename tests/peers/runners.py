@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from agent.problems import Problem
 from agent.records import Detections, Frame, SampleWindow
 
 
@@ -28,13 +27,13 @@ class Scripted:
     labels: tuple[str, ...] = ()
     licence = None
 
-    def __init__(self, answers: Mapping[int, list[str] | Problem]) -> None:
+    def __init__(self, answers: Mapping[int, list[str] | Exception]) -> None:
         self._answers = answers
         self.looked_at: list[int] = []
 
     def look(self, record: Frame | SampleWindow) -> Detections:
         self.looked_at.append(record.at_us)
         answer = self._answers.get(record.at_us, [])
-        if isinstance(answer, Problem):
+        if isinstance(answer, Exception):
             raise answer
         return found(*answer)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from peers.runners import Scripted
@@ -110,3 +111,35 @@ def test_a_tick_without_inputs_counts_nothing() -> None:
     lane, seconds = loop([Model(name="faces", runner=Scripted({}))])
     lane.take(tick(1_000_000))
     assert (seconds[0].seen, seconds[0].models, seconds[0].latencies) == (0, {}, {})
+
+
+def test_an_input_that_a_model_chokes_on_counts_as_failed_and_the_lane_goes_on() -> None:
+    models = [Model(name="faces", runner=Scripted({1: ValueError("cannot convert float NaN to integer"), 2: ["face"]}))]
+    lane, seconds = loop(models)
+    lane.take(frame(1))
+    assert models[0].problem is not None
+    assert "lane.yard.model.faces: ValueError: cannot convert float NaN to integer" in models[0].problem
+    lane.take(frame(2))
+    lane.take(tick(1_000_000))
+    assert (seconds[0].seen, seconds[0].inferred, seconds[0].failed) == (2, 1, 1)
+    assert seconds[0].models == {"faces": (1, 1)}
+    assert models[0].problem is None
+
+
+class Choking:
+    def take(self, record: Frame | SampleWindow) -> bool:
+        if record.at_us == 3:
+            raise ValueError("no such picture")
+        return record.at_us != 2
+
+
+def test_an_input_that_breaks_the_lane_is_counted_before_it_ends() -> None:
+    lane, seconds = loop([Model(name="faces", runner=Scripted({1: ["face"]}))], Choking())
+    lane.take(frame(1))
+    lane.take(frame(2))
+    with pytest.raises(ValueError, match="no such picture"):
+        lane.take(frame(3))
+    lane.take(tick(1_000_000, dropped=4))
+    (second,) = seconds
+    assert (second.seen, second.gated, second.inferred, second.failed) == (7, 1, 1, 1)
+    assert len(second.inferences) == 1

@@ -1,0 +1,41 @@
+"""What a lane does with a record that breaks its loop: the second until then is stored, and recorded, before the lane ends."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peers.agents import scene, write_config
+from peers.manual_clock import ManualClock
+from peers.runners import Scripted
+
+from agent.config.read import read
+from agent.pipeline.lane import Loop, Model
+from agent.pipeline.live_lane import LiveLane
+from agent.pipeline.units import Units
+from agent.records import Frame, Input, LaneSecond, SampleWindow, Tick
+
+
+class Choking:
+    def take(self, record: Frame | SampleWindow) -> bool:
+        raise ValueError(f"no such picture: {record.at_us}")
+
+
+def test_a_record_that_breaks_the_lane_is_stored_and_recorded_with_what_came_before(tmp_path: Path) -> None:
+    clock, seconds, noted = ManualClock(boot_us=5_300_000), list[LaneSecond](), list[Input | Tick]()
+    lane = LiveLane(
+        "yard", read(write_config(tmp_path, "gate-07", scene(tmp_path, 2)), environment={}).file, clock=clock,
+        submit=seconds.append, recorder=None, units=Units(), active=frozenset(), restarted=False, place=lambda problem: problem,
+    )  # fmt: skip
+    loop = Loop(
+        "yard",
+        [Model(name="view", runner=Scripted({}))],
+        seconds.append,
+        milliseconds=lambda: 0.0,
+        gate=Choking(),
+    )
+    clock.advance(0.2)
+    with pytest.raises(ValueError, match="no such picture"):
+        lane._take(loop, Frame(at_us=5_400_000, pixels=np.zeros((2, 2, 3), np.uint8)), noted.append)
+    (second,) = seconds
+    assert (second.seen, second.failed, second.tick.at_us) == (1, 1, 5_500_000)
+    assert noted == [second.tick]
