@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 E4 = 10_000
+_MOST = (1 << 63) - 1
 PHASES = {"start": 0, "end": 1}
 # Better sources first.
 SOURCES = ("gnss", "ptp", "ntp", "rtc", "manual", "none")
@@ -161,15 +162,15 @@ def _results(transaction: Transaction, lane: int, inference: Inference, found: D
 
 
 def _e4(number: float) -> int | None:
-    """Ten-thousandths; what is no number is NULL."""
-    return round(number * E4) if math.isfinite(number) else None
+    """Ten-thousandths, as many as a column holds; what is no number is NULL."""
+    return max(-_MOST, min(_MOST, round(number * E4))) if math.isfinite(number) else None
 
 
 def _keypoints(keypoints: "NDArray[np.float32]") -> list[bytes]:
     """(n, k, 3) x, y, score to n blobs of (k, 3) little-endian int16 in ten-thousandths."""
     import numpy as np
 
-    scaled = np.nan_to_num(keypoints * E4).round().clip(-32768, 32767).astype("<i2")
+    scaled = (np.nan_to_num(keypoints).clip(-3.2768, 3.2767) * E4).round().astype("<i2")
     return [one.tobytes() for one in scaled]
 
 

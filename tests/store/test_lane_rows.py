@@ -1,5 +1,6 @@
 """Rows of a lane's seconds and of the clock."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,3 +149,18 @@ def test_a_clock_row_is_added_for_news_only(tmp_path: Path) -> None:
 def test_a_restart_adds_no_clock_row(tmp_path: Path) -> None:
     clock_rows(tmp_path, (2_000, 500_000_000, "ntp", 40))
     assert clock_rows(tmp_path, (3_000, 500_010_000, "ntp", 40)) == [(2_000, 500_000_000, "ntp")]
+
+
+def test_numbers_beyond_any_column_cost_neither_the_second_nor_its_tick(tmp_path: Path) -> None:
+    wild = Detections(
+        labels=("a", "b", "c"),
+        scores=np.array([3e38, -3e38, np.inf], np.float32),
+        values=np.array([1e300, np.nan, np.inf]),
+        keypoints=np.full((3, 1, 3), 3e38, np.float32),
+    )
+    with opened(tmp_path) as store:
+        rows = stored(store, [second("yard", 6_000_000, wild)], "SELECT score_e4, value FROM result ORDER BY id")
+        assert store.faults == {}
+        with store.read() as connection:
+            assert connection.execute("SELECT seen, inferred, dropped FROM tick").fetchall() == [(1, 1, 0)]
+    assert rows == [(2**63 - 1, 1e300), (-(2**63 - 1), None), (None, math.inf)]
