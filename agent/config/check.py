@@ -3,7 +3,6 @@
 A value that was wrong by itself is UNSET here and is left alone: one mistake, one problem.
 """
 
-import ipaddress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -14,6 +13,7 @@ from agent.config.walk import Key, Walk, did_you_mean, shown
 from agent.events import rules
 from agent.inference import model
 from agent.sync import settings as sync_settings
+from agent.sync.address import is_loopback
 
 _SHORT_GRAINS = {"s60": "m1", "s3600": "h1", "s86400": "d1"}
 
@@ -35,11 +35,9 @@ def _lane(lane: Lane, key: Key, walk: Walk) -> None:
     _summaries(lane, (*key, "summaries"), walk)
     if isinstance(lane.source, Kind):
         _window(lane, key, walk)
-    earlier = ["input"]
     for name, one in lane.model.items() if isinstance(lane.model, dict) else ():
         if isinstance(one, model.Config):
-            _model(one, earlier, (*key, "model", name), walk)
-        earlier.append(name)
+            _model(one, (*key, "model", name), walk)
 
 
 def _summaries(lane: Lane, key: Key, walk: Walk) -> None:
@@ -73,7 +71,7 @@ def _window(lane: Lane, key: Key, walk: Walk) -> None:
         )
 
 
-def _model(one: model.Config, earlier: list[str], key: Key, walk: Walk) -> None:
+def _model(one: model.Config, key: Key, walk: Walk) -> None:
     if one.path is None and one.catalogue is None:
         walk.note(
             (*key, "path"), "is missing", "Name the .tflite file by path, or a model of the catalogue by catalogue."
@@ -84,13 +82,6 @@ def _model(one: model.Config, earlier: list[str], key: Key, walk: Walk) -> None:
     if isinstance(one.decoder, str) and one.decoder not in known:
         walk.note(
             (*key, "decoder"), f"{shown(one.decoder)} is no decoder", did_you_mean(one.decoder, known, "Decoders")
-        )
-    on = getattr(one, "on", None)
-    if isinstance(on, str) and on not in earlier:
-        walk.note(
-            (*key, "on"),
-            f"{shown(on)} is neither input nor a model above this one",
-            did_you_mean(on, earlier, "Here it can be"),
         )
 
 
@@ -142,11 +133,3 @@ def broker_address(url: str) -> SplitResult | None:
         return parts if parts.hostname and (parts.port is None or parts.port > 0) else None
     except ValueError:
         return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether it is this machine, by its address or as `localhost`. Asks no name server."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -20,15 +20,6 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
-    @property
-    def loopback(self) -> bool:
-        if self.host == "localhost" or self.host.endswith(".localhost"):
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
 
 def read_address(settings: sync_settings.Config, where: str = "mqtt") -> Address:
     """The broker's address. Problem (CONFIG): not an address, secrets in the URL, plaintext to another host than this one."""
@@ -53,7 +44,7 @@ def read_address(settings: sync_settings.Config, where: str = "mqtt") -> Address
             where=where, what=f'"{settings.url}" is not an address', remedy="Write mqtts://host:8883.", code=Exit.CONFIG
         )
     address = Address(host=host, port=port or PORTS[parts.scheme], tls=parts.scheme == "mqtts")
-    if not address.tls and not address.loopback and not settings.allow_plaintext:
+    if not address.tls and not is_loopback(address.host) and not settings.allow_plaintext:
         raise Problem(
             where=where,
             what=f"mqtt:// would send results and password unencrypted to {address}",
@@ -61,3 +52,11 @@ def read_address(settings: sync_settings.Config, where: str = "mqtt") -> Address
             code=Exit.CONFIG,
         )
     return address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine, by its address or as `localhost`. Asks no name server."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -16,7 +16,7 @@ from peers.tcp_link import tcp_link
 
 from agent.clock import SystemClock
 from agent.problems import Exit, Problem
-from agent.sync.address import read_address
+from agent.sync.address import is_loopback, read_address
 from agent.sync.connection import Connection, open_connection
 from agent.sync.link import Interrupted
 from agent.sync.session import Will
@@ -252,8 +252,8 @@ def test_a_cut_link_is_told(broker: Broker) -> None:
 
 def test_addresses() -> None:
     assert read_address(Config(url="mqtts://broker.example.com")).port == 8883
-    assert read_address(Config(url="mqtt://[::1]:1900")).loopback
-    assert not read_address(Config(url="mqtts://broker.example.com")).loopback
+    assert is_loopback(read_address(Config(url="mqtt://[::1]:1900")).host)
+    assert not is_loopback(read_address(Config(url="mqtts://broker.example.com")).host)
     with pytest.raises(Problem, match="unencrypted") as caught:
         read_address(Config(url="mqtt://10.0.0.4"))
     assert caught.value.code == Exit.CONFIG
