@@ -91,12 +91,12 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
                 )
             )
 
-        state_file = StateFile(store, sync, clock)
+        state_file = StateFile(store, sync, clock, stop)
 
         def look() -> None:
             store.check()
             learn_time()
-            if state_file.link_has_changed():
+            if state_file.has_changed():
                 state_file.tell(supervisor.states())
             seconds = (clock.boot_us() - begun_us) / 1e6
             if options.for_s is not None and seconds >= options.for_s:

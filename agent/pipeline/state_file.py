@@ -1,8 +1,15 @@
-"""`state.json` beside the store: what `status` shows of the running agent, and nothing depends on. Replaced whole, never half written."""
+"""`state.json` beside the store: what `status` shows of the running agent, and nothing depends on. Replaced whole, never half written.
+
+Each writing is flash wear: it is written when something other than ages and counters has changed, at most ten times in 100 s (a model that
+fails at every other picture changes all the time), and else once a minute by the supervisor.
+"""
 
 import logging
 import os
+import threading
+from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -12,22 +19,31 @@ from agent.pipeline.supervisor import LaneState
 from agent.store.writer import Store
 from agent.sync.sync import Sync
 
+_MOST, _MOST_IN_US = 10, 100_000_000
+
 
 class StateFile:
-    """sync: None where nothing is sent."""
+    """sync: None where nothing is sent. stop: once set, what is told is written whatever was written before."""
 
-    def __init__(self, store: Store, sync: Sync | None, clock: Clock) -> None:
+    def __init__(self, store: Store, sync: Sync | None, clock: Clock, stop: threading.Event) -> None:
         self._store = store
         self._sync = sync
         self._clock = clock
-        self._told: tuple[bool, str | None] | None = None
+        self._stop = stop
+        self._told: Any = None
+        self._written_us: deque[int] = deque(maxlen=_MOST)
+        self._waiting = False  # told, and not written yet
 
-    def link_has_changed(self) -> bool:
-        """Whether the link was lost, is back, or has another problem since the file was written."""
-        return self._link() != self._told
+    def has_changed(self) -> bool:
+        """Whether it is to be told anew for what the lanes do not know: the link, faults, inputs that cannot be stored."""
+        return (self._waiting or self._beside_lanes() != self._told) and self._may_write()
 
     def tell(self, lanes: Mapping[str, LaneState]) -> None:
-        self._told = self._link()
+        self._waiting = not self._may_write()
+        if self._waiting:
+            return
+        self._written_us.append(self._clock.boot_us())
+        self._told = self._beside_lanes()
         body = {
             "at_us": self._clock.boot_us(),
             "boot": self._clock.boot_id(),
@@ -44,5 +60,14 @@ class StateFile:
         except OSError as error:
             logging.getLogger(__name__).debug(fact("state not written", error=error))
 
-    def _link(self) -> tuple[bool, str | None] | None:
-        return (self._sync.state.connected, self._sync.state.problem) if self._sync is not None else None
+    def _may_write(self) -> bool:
+        written = self._written_us
+        return len(written) < _MOST or self._clock.boot_us() - written[0] >= _MOST_IN_US or self._stop.is_set()
+
+    def _beside_lanes(self) -> tuple[Any, ...]:
+        link = self._sync.state if self._sync is not None else None
+        return (
+            None if link is None else (link.connected, link.problem),
+            dict(self._store.faults),
+            frozenset(self._store.unstored),
+        )

@@ -20,7 +20,7 @@ from agent.problems import Exit, Problem, Problems
 from agent.records import LaneSecond
 
 _LOOK_S = 0.1
-_STATE_S = 5.0
+_STATE_S = 60.0
 _JOIN_S = 1.5
 _FIRST_BACKOFF_S = 1.0
 _GREATEST_BACKOFF_S = 60.0
@@ -223,7 +223,12 @@ def _first(texts: Iterable[str | None]) -> str | None:
 
 
 def _differ(new: Mapping[str, LaneState], old: Mapping[str, LaneState]) -> bool:
-    """Whether anything but the ages changed."""
-    return {name: msgspec.structs.replace(state, input_at_us=None) for name, state in new.items()} != {
-        name: msgspec.structs.replace(state, input_at_us=None) for name, state in old.items()
+    """Whether anything but the ages changed; a lane's first input is news."""
+    return _without_ages(new) != _without_ages(old)
+
+
+def _without_ages(states: Mapping[str, LaneState]) -> dict[str, LaneState]:
+    return {
+        name: msgspec.structs.replace(state, input_at_us=None if state.input_at_us is None else 0)
+        for name, state in states.items()
     }

@@ -95,7 +95,7 @@ def connected(config: Path) -> bool:
 
 
 def all_lanes_had_inputs(config: Path) -> bool:
-    """What the running agent says every 5 s."""
+    """What the running agent says of their first one at once."""
     path = config.parent / "data" / "state.json"
     return path.exists() and all(lane["input_at_us"] for lane in json.loads(path.read_bytes())["lanes"].values())
 

@@ -232,11 +232,11 @@ def test_what_look_says_ends_the_run_and_its_lanes(lanes: Lanes) -> None:
     assert rig.told[-1]["yard"].state in ("starting", "stopped")
 
 
-def test_tell_hears_of_changes_and_every_five_seconds(lanes: Lanes) -> None:
-    rig = Rig(lanes("yard", loop=True), turns=120)  # 12 s of looks
+def test_tell_hears_of_changes_and_every_minute(lanes: Lanes) -> None:
+    rig = Rig(lanes("yard", loop=True), turns=1_300)  # 130 s of looks
     heard: list[tuple[int, LaneState]] = []
     rig.supervisor.run(rig.look, lambda told: heard.append((rig.clock.boot_us(), told["yard"])))
     running = [at_us for at_us, state in heard if state.state == "running"]
-    assert 2 <= len(running) <= 4
-    assert all(4_900_000 <= after - before <= 5_200_000 for before, after in pairwise(running))
+    assert 2 <= len(running) <= 4  # each writing costs flash
+    assert all(59_900_000 <= after - before <= 60_200_000 for before, after in pairwise(running[-2:]))
     assert heard[-1][1].state == "stopped"
