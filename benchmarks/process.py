@@ -37,7 +37,7 @@ LIMIT_S = 60.0
 VERSION_MS, CHECK_MS = 40.0, 150.0
 CAMERA_MB, SENSOR_MB = 110.0, 75.0
 # How long an agent runs before its memory is read.
-SETTLED_S, SETTLED_QUICK_S = 10.0, 6.0
+SETTLED_S, SETTLED_QUICK_S = 10.0, 3.0
 
 # What the installed command `edge-agent` runs; `python -m agent` would add 10 ms of runpy.
 _COMMAND = "import sys; from agent.__main__ import main; sys.exit(main())"
