@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from agent.cli._seconds import seconds
 from agent.cli._signals import stop_on_signals
 from agent.clock import SystemClock
 
@@ -11,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="the config file")
     parser.add_argument("folder", type=Path, help="the recording: a new or empty folder")
     parser.add_argument("--lane", action="append", default=[], metavar="L", help="only this lane; may be given again")
-    parser.add_argument("--for", dest="for_s", type=float, metavar="S", help="end after so many seconds")
+    parser.add_argument("--for", dest="for_s", type=seconds, metavar="S", help="end after so many seconds")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -19,13 +19,14 @@ def run(arguments: argparse.Namespace) -> int:
     from agent.store.export import print_rows
 
     configure("warning")
-    if arguments.store is not None and arguments.store.exists() and any(arguments.store.iterdir()):
+    store: Path | None = arguments.store
+    if store is not None and store.exists() and (not store.is_dir() or any(store.iterdir())):
         raise Problem(
-            where=str(arguments.store),
-            what="it holds something already",
+            where=str(store),
+            what="it is there already, and no empty folder",
             remedy="Name a new folder: a replay begins with an empty store",
             code=Exit.COMMAND_LINE,
         )
     with tempfile.TemporaryDirectory(prefix="edge-agent-replay-") as scratch:
-        print_rows(replay(arguments.folder, arguments.store or Path(scratch) / "store"))
+        print_rows(replay(arguments.folder, store or Path(scratch) / "store"))
     return Exit.DONE

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agent.cli._seconds import seconds
 from agent.problems import Exit, Problem
 
 
@@ -29,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number from which a device's streams are judged when it is first seen; `start` or 1: all. Default: the next one",
     )
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
-    parser.add_argument("--for", dest="for_s", type=_seconds, metavar="S", help="stop after this many seconds")
+    parser.add_argument("--for", dest="for_s", type=seconds, metavar="S", help="stop after this many seconds")
     parser.add_argument("--until-complete", action="store_true", help="stop as soon as nothing is missing")
     parser.add_argument(
         "--ask-after",
-        type=_seconds,
+        type=seconds,
         default=60.0,
         metavar="S",
         help="ask for a number that is missing this long (default 60: twice the devices' keepalive)",
@@ -155,13 +156,3 @@ def _start(text: str) -> int:
     if text != "start" and not (text.isdecimal() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1, nor `start`")
     return 1 if text == "start" else int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds

@@ -132,11 +132,13 @@ def test_a_certificate_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["rum"], ["run"], ["run", "{config}", "--fast"], ["run", "{config}", "--report", "{folder}/none/report"], ["record", "{config}", "{folder}/new", "--lane", "dor"]],
-    ids=["command", "config", "option", "report", "lane"],
+    [["rum"], ["run"], ["run", "{config}", "--fast"], ["run", "{config}", "--report", "{folder}/none/report"], ["record", "{config}", "{folder}/new", "--lane", "dor"],
+     ["run", "{config}", "--for", "nan"], ["run", "{config}", "--record-for", "5"], ["replay", "{folder}/new", "--store", "{config}"]],
+    ids=["command", "config", "option", "report", "lane", "no-time", "no-recording", "store-is-a-file"],
 )  # fmt: skip
 def test_wrong_command_lines(tmp_path: Path, words: list[str]) -> None:
     config = write(tmp_path, images("door", scene(tmp_path)))
     code, out, said = command(*(word.format(config=config, folder=tmp_path) for word in words))
     assert (code, out) == (2, ""), said
     assert said
+    assert "Traceback" not in said
