@@ -1,6 +1,7 @@
 """What a replay does with what recordings can hold: restarts, broken lanes, events that began before, heads of other versions, other models."""
 
 import hashlib
+import heapq
 import json
 import tomllib
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from peers.link_device import LinkDevice
 
 from agent.clock import Reading
 from agent.pipeline.recorder import open_recorder
-from agent.pipeline.replay import replay
+from agent.pipeline.replay import _turns, replay
 from agent.problems import Exit, Problem, Problems
 from agent.records import Frame, Gap, Input, Read, Tick, Write
 from agent.sources.serial_sensor import Config, open_unpack
@@ -103,6 +104,16 @@ def test_little_room_on_the_disk_changes_no_rows(tmp_path: Path) -> None:
     found = rows(folder, tmp_path / "store")
     assert [row["label"] for row in found if row["k"] == "result"] == ["day", "day", "night"]
     assert phases(found) == ["start"]
+
+
+def test_lanes_are_merged_by_the_greatest_time_so_far_then_lane_then_line(tmp_path: Path) -> None:
+    gap = [Gap(at_us=at_us, why="stall") for at_us in (10, 40, 20, 60)]  # 20: a camera whose times step back
+    folder = recording(tmp_path / "one", camera(), [*gap, Tick(at_us=70, alive_us=1, dropped=0)])
+    recording(tmp_path / "two", camera(), [gap[2], gap[1], gap[3], Tick(at_us=70, alive_us=1, dropped=0)])
+    merged = heapq.merge(_turns(1, tmp_path / "two" / "yard"), _turns(0, folder / "yard"), key=lambda turn: turn[:3])
+    assert [(turn.lane, turn.record.at_us) for turn in merged] == [
+        (0, 10), (1, 20), (0, 40), (0, 20), (1, 40), (0, 60), (1, 60), (0, 70), (1, 70),
+    ]  # fmt: skip
 
 
 def test_a_restart_forgets_what_was_not_counted_and_keeps_the_event(tmp_path: Path) -> None:
