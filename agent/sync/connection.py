@@ -1,9 +1,8 @@
 """One MQTT 5 session on paho 2: a fresh client for each connection, driven by `poll` on the caller's thread.
 
 paho is given no backlog and no thread of its own. After a reconnect it would send its whole queue at once, beyond any window; and it applies
-none of the limits that a CONNACK carries (receive maximum, maximum packet size, topic aliases), so they are applied here. It notices a dead
-link only after twice the keepalive, and not while PUBLISH packets still go out; here the link counts as dead when nothing came in for 1.5
-times the keepalive (paho's own pings make a live one answer in time).
+none of the limits that a CONNACK carries (receive maximum, maximum packet size, topic aliases), so they are applied here. When a link counts as
+dead is in silence.py.
 """
 
 import select
@@ -28,6 +27,7 @@ from agent.sync.address import Address, read_address
 from agent.sync.client import SESSION_EXPIRY_S, Client, connect_properties, make_client
 from agent.sync.link import Interrupted, open_link
 from agent.sync.session import Acknowledgement, Limits, Message, Will
+from agent.sync.silence import Silence
 from agent.sync.wake import Wake
 
 # Fixed header 5, lengths and packet id 6, expiry and alias 8, property length 4, and some to spare.
@@ -47,8 +47,7 @@ class Connection:
         self._accepted = False
         self._lost: Problem | None = None
         self._refused: Problem | None = None
-        self._received_bytes = 0
-        self._received_us = clock.boot_us()
+        self._silence = Silence(address, clock, where)
         self._aliases: dict[str, int] = {}
         self._properties: dict[tuple[int | None, int], Properties] = {}
         self.acknowledged: deque[Acknowledgement] = deque()
@@ -70,6 +69,11 @@ class Connection:
     @property
     def received_bytes(self) -> int:
         return self._client.link.received_bytes
+
+    @property
+    def has_acknowledged(self) -> bool:
+        """Whether the broker took any message."""
+        return self._silence.has_acknowledged
 
     def room(self) -> int:
         """How many more messages the broker takes now."""
@@ -105,6 +109,7 @@ class Connection:
         self._raise_if_lost()
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._ended("it could not be written to")
+        self._silence.published(self.outstanding)
         self.outstanding += 1
         return info.mid
 
@@ -156,15 +161,10 @@ class Connection:
         self._client.disconnect()
 
     def _check_silence(self) -> None:
-        now_us = self._clock.boot_us()
-        if self.received_bytes != self._received_bytes:
-            self._received_bytes, self._received_us = self.received_bytes, now_us
-        silent_s = (now_us - self._received_us) / 1e6
-        if self._accepted and silent_s > 1.5 * self.limits.keepalive_s > 0:
-            self._lost = Problem(
-                where=f"{self._where}.url",
-                what=f"nothing came from {self._address} for {silent_s:.0f} s: the link is dead, though nobody closed it",
-                remedy="It is connected again; if this repeats, look at the modem, or at a firewall that forgets idle links.",
+        if self._accepted:
+            writing, keepalive_s = self._client.want_write(), self.limits.keepalive_s
+            self._lost = self._silence.judge(
+                self.received_bytes, keepalive_s, outstanding=self.outstanding, writing=writing
             )
             self._raise_if_lost()
 
@@ -231,6 +231,7 @@ class Connection:
         self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties
     ) -> None:
         self.outstanding -= 1
+        self._silence.acknowledged()
         self.acknowledged.append(Acknowledgement(mid=mid, code=reason.value))
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:

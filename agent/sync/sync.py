@@ -29,7 +29,7 @@ CONNECT_LIMIT_S = 2.0
 STORE_LIMIT_S = 5.0
 # After the last items: ledger, offline and DISCONNECT get this long at most.
 LAST_WORDS_S = 0.6
-# A connection that lived this long was a good one: the waits begin anew.
+# A connection that lived this long, and on which the broker took something, was a good one: the waits begin anew.
 GOOD_S = 20.0
 # So many that ended within this time after their CONNACK look like a second client with our id.
 SHORT_S, SHORT_TIMES = 5.0, 3
@@ -87,6 +87,7 @@ class Sync:
         self._ledgers = Ledgers(store, device, clock)
         self._repeated = Repeated(log)
         self._short = 0  # connections in a row that ended at once
+        self._acknowledged = False  # whether the broker took anything on the newest connection
         self._bytes = (0, 0)  # sent, received by connections that have ended
         self.state = LinkState(connected=False, broker=str(address), since_us=clock.boot_us())
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
@@ -128,7 +129,7 @@ class Sync:
                 )
             was_connected = self.state.connected
             lived_s = (self._clock.boot_us() - (self.state.since_us if was_connected else began_us)) / 1e6
-            if was_connected and lived_s >= GOOD_S:
+            if was_connected and lived_s >= GOOD_S and self._acknowledged:
                 tries = 0
             problem = self._judge(problem, was_connected, lived_s)
             wait_s = self._rng.uniform(0.0, min(self._settings.reconnect_max_s, 2.0 ** min(tries, 20)))
@@ -196,6 +197,7 @@ class Sync:
                             self._repeated.gone("link", f"the link to {self._address} is back")
                 service.end(self._send_until_us, self._end_us)
             finally:
+                self._acknowledged = connection.has_acknowledged
                 self._tell_counts(connection.sent_bytes, connection.received_bytes)
                 self._bytes = (self.state.sent_bytes, self.state.received_bytes)
 

@@ -120,7 +120,8 @@ class ScriptedBroker:
             length |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
-                return first[0], self._bytes(client, length)
+                body = self._bytes(client, length)
+                return (first[0], body) if len(body) == length else None
 
     def _bytes(self, client: socket.socket, count: int) -> bytes:
         data = b""

@@ -14,7 +14,7 @@ from peers.mosquitto import Broker, free_port, mosquitto
 from peers.scripted_broker import connack, disconnect, scripted_broker
 from peers.tcp_link import tcp_link
 
-from agent.clock import SystemClock
+from agent.clock import Clock, SystemClock
 from agent.problems import Exit, Problem
 from agent.sync.address import is_loopback, read_address
 from agent.sync.connection import Connection, open_connection
@@ -28,11 +28,21 @@ WILL = Will(topic="edge/v1/farm/gate/status", payload=b'{"s":"lost"}')
 CLOCK = SystemClock()
 
 
+class AheadClock(SystemClock):
+    """The system's, and so many seconds more as the test says."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def boot_us(self) -> int:
+        return super().boot_us() + round(self.ahead_s * 1e6)
+
+
 @contextmanager
-def connected(settings: Config, **more: object) -> Iterator[Connection]:
+def connected(settings: Config, clock: Clock = CLOCK, **more: object) -> Iterator[Connection]:
     with (
         Wake() as wake,
-        open_connection(settings, client_id="farm.gate", will=WILL, clock=CLOCK, wake=wake, **more) as connection,  # type: ignore[arg-type]
+        open_connection(settings, client_id="farm.gate", will=WILL, clock=clock, wake=wake, **more) as connection,  # type: ignore[arg-type]
     ):
         yield connection
 
@@ -218,6 +228,33 @@ def test_closing_interrupts_a_connect_at_once() -> None:
             pass
         timer.join()
         assert time.monotonic() - began < 30  # of 60
+
+
+def test_a_broker_that_answers_pings_but_acknowledges_nothing_is_left() -> None:
+    clock = AheadClock()
+    with (
+        scripted_broker(connack(), pubacks=False) as broker,
+        connected(Config(url=broker.url, keepalive_s=1200), clock) as connection,
+    ):
+        clock.ahead_s += 500.0
+        connection.poll(0)  # nothing is on its way: nothing is missing
+        connection.publish("edge/v1/farm/gate/status", b"{}")
+        assert not connection.has_acknowledged
+        clock.ahead_s += 110.0
+        connection.poll(0)
+        clock.ahead_s += 11.0
+        with pytest.raises(Problem, match=r"acknowledged nothing for 12[1-3] s"):
+            connection.poll(0)
+
+
+def test_a_slow_broker_is_not_left_while_it_acknowledges() -> None:
+    clock = AheadClock()
+    with scripted_broker(connack()) as broker, connected(Config(url=broker.url, keepalive_s=1200), clock) as connection:
+        for _ in range(4):
+            connection.publish("edge/v1/farm/gate/status", b"{}")
+            clock.ahead_s += 100.0
+            until(connection, lambda: not connection.outstanding)
+        assert connection.has_acknowledged
 
 
 def test_taken_over_is_told(broker: Broker) -> None:
