@@ -11,13 +11,13 @@ from agent.clock import Clock
 from agent.log import fact
 from agent.messages import times, topics
 from agent.messages.birth import Birth
-from agent.messages.birth import digest as birth_digest
 from agent.messages.envelope import encode
 from agent.messages.status import Status
 from agent.store import items, reader
 from agent.store.transaction import Transaction
 from agent.store.writer import Store
 from agent.sync import commands
+from agent.sync.births import Births
 from agent.sync.connection import Connection
 from agent.sync.ledger import Ledgers
 from agent.sync.sender import Sender
@@ -26,7 +26,6 @@ from agent.sync.session import Message
 # How long the thread sleeps at most; what was committed meanwhile goes out then. A PUBACK, a request and `close` wake it at once.
 STEP_S = 0.1
 LEDGER_S = 900.0
-BIRTH_S = 5.0
 STATUS_AGAIN_S = 5.0
 # Requests that may wait while one is answered.
 _REQUESTS = 8
@@ -111,7 +110,7 @@ class Service:
         self._sender = sender
         self._ledgers = ledgers
         self._identity = identity
-        self._birth = birth
+        self._births = Births(birth, clock, longest_s=ledger_s)
         self._clock = clock
         self._ledger_us = round(ledger_s * 1e6)
         self._store_limit_s = store_limit_s
@@ -119,8 +118,7 @@ class Service:
         self._says: deque[Says] = deque()
         self._ledger_mid: int | None = None
         self._own_mids: set[int] = set()
-        self._birth_digest = ""
-        self._birth_due_us = self._ledger_due_us = 0
+        self._ledger_due_us = 0
         self._status_us = clock.boot_us() - round(STATUS_AGAIN_S * 1e6)  # the first time at once
         self._status_due = False
         self._requests: deque[Message] = deque()
@@ -170,8 +168,7 @@ class Service:
         return max(0.01, (until_us - self._clock.boot_us()) / 1e6)
 
     def _periodic(self, now_us: int) -> None:
-        if now_us >= self._birth_due_us:
-            self._look_at_birth()
+        self._look_at_birth()
         if self._sender.take_lost():
             self._say_ledger()
         elif now_us >= self._ledger_due_us:
@@ -185,17 +182,9 @@ class Service:
             self._answer(self._requests.popleft(), busy=False)
 
     def _look_at_birth(self) -> None:
-        self._birth_due_us = self._clock.boot_us() + round(BIRTH_S * 1e6)
-        try:
-            birth = self._birth()
-        except Exception as error:  # noqa: BLE001  # what the agent says of itself must not hold up what it measured
-            log.warning(fact("no birth", error=f"{type(error).__name__}: {error}"))
-            self._birth_due_us = self._clock.boot_us() + self._ledger_us
-            return
-        digest = birth_digest(birth)
-        if digest != self._birth_digest:
-            self._birth_digest = digest
-            self._say(topics.birth(self._identity.device), encode(birth))
+        payload = self._births.take()
+        if payload is not None:
+            self._say(topics.birth(self._identity.device), payload)
 
     def _say_ledger(self, limit_s: float | None = None) -> None:
         topic = topics.ledger(self._identity.device)
