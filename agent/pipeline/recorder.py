@@ -6,7 +6,7 @@ before its line stands in input.jsonl; lines are flushed at each tick: a recordi
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +20,7 @@ from agent.log import fact
 from agent.mailbox import Bounded, Closed
 from agent.problems import Exit, Problem
 from agent.records import Frame, Gap, Input, Read, Tick, Write
+from agent.store.folder import free_bytes
 
 # Records of a lane that may wait for the disk, and frames among them (6 MB each at 1080p); more leave a `gap` with why "recorder".
 _PLACES = 256
@@ -34,8 +35,10 @@ Entry = tuple[Line, Future[Path] | None]
 class LaneRecorder:
     """One lane's part. `note` is called on the lane thread with each record that it takes; it never fails and never waits for the disk."""
 
-    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, folder: Path, pool: ThreadPoolExecutor, check_room: Callable[[], None]) -> None:
+        """check_room: OSError when the disk is to take no more."""
         self._folder = folder
+        self._check_room = check_room
         self._frames = folder / "frames"
         self._pool = pool
         self._entries: Bounded[Entry] = Bounded(_PLACES)
@@ -126,6 +129,7 @@ class LaneRecorder:
             lines.write(encoder.encode(line) + b"\n")
             if line["k"] == "tick":
                 lines.flush()
+                self._check_room()
 
     def close(self) -> None:
         """What was noted until now is written; later records are not taken."""
@@ -143,8 +147,10 @@ class Recorder:
     After `close` nothing more is taken; the lanes go on.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keep_free: int, free_bytes: Callable[[Path], int]) -> None:
         self.folder = folder
+        self._keep_free = keep_free
+        self._free_bytes = free_bytes
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="recorder-png")
         self._lanes: dict[str, LaneRecorder] = {}
         self._lock = threading.Lock()
@@ -155,10 +161,15 @@ class Recorder:
         """The lane's recorder; the same one after the lane was restarted."""
         with self._lock:
             if name not in self._lanes:
-                self._lanes[name] = LaneRecorder(self.folder / name, self._pool)
+                self._lanes[name] = LaneRecorder(self.folder / name, self._pool, self._check_room)
                 if self._over:
                     self._lanes[name].close()
             return self._lanes[name]
+
+    def _check_room(self) -> None:
+        """A recording grows by gigabytes an hour: it ends before the results have no room."""
+        if self._free_bytes(self.folder) < self._keep_free:
+            raise OSError(f"less than {self._keep_free / 1e6:.1f} MB are free (store.keep_free)")
 
     def clock(self, reading: Reading) -> None:
         if self._over:
@@ -179,13 +190,23 @@ class Recorder:
 
 
 @contextmanager
-def open_recorder(folder: Path, head: Line, config_text: str) -> Iterator[Recorder]:
-    """Makes the folder and its head files. head: what recording.toml says, beside its format. Problem when the folder cannot be written."""
+def open_recorder(
+    folder: Path,
+    head: Line,
+    config_text: str,
+    *,
+    keep_free: int = 0,
+    free_bytes: Callable[[Path], int] = free_bytes,
+) -> Iterator[Recorder]:
+    """Makes the folder and its head files. head: what recording.toml says, beside its format. Problem when the folder cannot be written.
+
+    keep_free: with less room than this on its disk the recording ends; the lanes go on.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.toml").write_text(config_text, encoding="utf-8")
         (folder / "recording.toml").write_text(toml({"format": 1, **head}), encoding="utf-8")
-        recorder = Recorder(folder)
+        recorder = Recorder(folder, keep_free, free_bytes)
     except OSError as error:
         raise Problem(
             where=str(folder),

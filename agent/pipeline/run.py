@@ -178,7 +178,8 @@ def _recorder(loaded: Loaded, options: Options, store: Store) -> Iterator[Record
         "models": build.model_digests(loaded),
         **({"active": active} if active else {}),
     }
-    with open_recorder(options.record, head, recorded_toml(loaded.effective, build.model_digests(loaded))) as recorder:
+    text = recorded_toml(loaded.effective, build.model_digests(loaded))
+    with open_recorder(options.record, head, text, keep_free=loaded.file.store.keep_free) as recorder:
         yield recorder
 
 

@@ -144,3 +144,24 @@ def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
         open_recorder(tmp_path / "file" / "r", {}, ""),
     ):
         pass
+
+
+def test_a_recording_leaves_the_disk_the_room_that_the_store_keeps_free(tmp_path: Path) -> None:
+    free = [3_000_000]
+    with open_recorder(tmp_path, {}, "", keep_free=2_000_000, free_bytes=lambda _: free[0]) as recorder:
+        lane = recorder.lane("yard")
+        lane.note(TAKEN[0])
+        lane.note(TAKEN[3])
+        for _ in range(4000):
+            if not lane.waiting:
+                break
+            threading.Event().wait(0.005)
+        assert lane.problem is None
+        free[0] = 1_999_999
+        for number in range(2, 40):  # the disk is looked at with each tick that is written
+            lane.note(Read(at_us=number * SECOND - 1, data=b"abc"))
+            lane.note(Tick(at_us=number * SECOND, alive_us=SECOND, dropped=0))
+    assert lane.problem is not None
+    assert "2.0 MB" in lane.problem
+    ticks = [one for one in records(tmp_path / "yard") if isinstance(one, Tick)]
+    assert 1 <= len(ticks) <= 2
