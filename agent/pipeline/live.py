@@ -88,10 +88,8 @@ class Live:
         assert mailbox is not None
         why: BaseException | None = None
         while not self._stop.is_set():
+            yield from self._whole_seconds()
             now_us = self._clock.boot_us()
-            if now_us // SECOND_US > self._ticked_us // SECOND_US:
-                yield self._tick(now_us // SECOND_US * SECOND_US)
-                continue
             while self._gaps:
                 yield self._gaps.popleft()
             wait_s = min(_POLL_S, (SECOND_US - now_us % SECOND_US) / SECOND_US)
@@ -103,10 +101,18 @@ class Live:
             if record is not None:
                 yield record
                 if wants_tick():
+                    yield from self._whole_seconds()
+                if wants_tick():
                     yield self._tick(self._clock.boot_us())
+        yield from self._whole_seconds()
         yield self._tick(self._clock.boot_us())
         if why is not None:
             raise why
+
+    def _whole_seconds(self) -> Iterator[Tick]:
+        """The ticks that are due: several when the lane was held, by a slow model or store."""
+        while (whole_us := self._clock.boot_us() // SECOND_US * SECOND_US) > self._ticked_us:
+            yield self._tick(self._liveness.next_end(self._ticked_us // SECOND_US * SECOND_US + SECOND_US, whole_us))
 
     def last_tick(self) -> Tick:
         """For the lane thread, when the loop broke: what was taken since the newest tick is stored too."""

@@ -77,7 +77,8 @@ def test_two_events_in_one_microsecond_make_two_ticks() -> None:
     assert times == [5_300_001, 5_300_002]  # an id of time is not given twice, nor that of the lane's beginning
 
 
-def test_a_lane_held_for_seconds_makes_one_tick() -> None:
+def test_a_lane_held_for_seconds_has_a_tick_for_each() -> None:
+    """Else a slow model moves what it was alive into the next window."""
     rig = Rig()
     with capturing(rig.live) as source:
         source.give(rig.frame())
@@ -85,8 +86,39 @@ def test_a_lane_held_for_seconds_makes_one_tick() -> None:
         rig.clock.advance(3.9)  # the loop was busy until 9.2 s
         frame = rig.frame()
         source.give(frame)
-        assert rig.tick() == Tick(at_us=9 * SECOND, alive_us=3_700_000, dropped=0)
+        assert [rig.tick() for _ in range(4)] == [
+            Tick(at_us=6 * SECOND, alive_us=700_000, dropped=0),
+            *(Tick(at_us=second * SECOND, alive_us=SECOND, dropped=0) for second in (7, 8, 9)),
+        ]
         assert next(rig.records) is frame
+
+
+@pytest.mark.parametrize("first", ["tick", "frame"])
+def test_a_machine_that_slept_for_hours_makes_one_tick_of_them(first: str) -> None:
+    rig = Rig(stall_s=2.0)
+    with capturing(rig.live) as source:
+        source.give(rig.frame())
+        assert isinstance(next(rig.records), Frame)
+        rig.clock.advance(8 * 3600.0)
+        if first == "frame":  # the camera is faster than the lane
+            source.give(rig.frame())
+        ticks = [rig.tick() for _ in range(4)]
+    end_us = (8 * 3600 + 5) * SECOND
+    assert [tick.at_us for tick in ticks] == [6 * SECOND, 7 * SECOND, 8 * SECOND, end_us]
+    assert sum(tick.alive_us for tick in ticks) == 2 * SECOND
+
+
+def test_a_source_that_was_blind_and_came_again_while_the_lane_was_held() -> None:
+    rig = Rig(stall_s=1.0)
+    with capturing(rig.live) as source:
+        source.give(rig.frame())
+        assert isinstance(next(rig.records), Frame)
+        for seconds in (10.0, 0.5, 0.5, 0.5):  # 15.3, 15.8, 16.3, 16.8
+            rig.clock.advance(seconds)
+            source.give(rig.frame())
+        rig.clock.advance(0.4)
+        ticks = [(tick.at_us // SECOND, tick.alive_us) for tick in (rig.tick() for _ in range(5))]
+    assert ticks == [(6, 700_000), (7, 300_000), (15, 0), (16, 700_000), (17, SECOND)]
 
 
 def test_the_newest_frame_wins_and_what_it_replaced_is_counted_once() -> None:
