@@ -45,9 +45,8 @@ def test_a_refused_lane_when_all_others_have_ended_is_exit_6(tmp_path: Path) -> 
 
 
 def test_the_time_that_was_asked_for_is_exit_0(tmp_path: Path) -> None:
-    with troubled(write(tmp_path), "--for", "0.7", ends=0) as agent:
+    with troubled(write(tmp_path), "--for", "2", ends=0) as agent:
         pass
-    assert agent.results() > 0
     assert agent.lane("yard")["state"] == "stopped"
 
 
