@@ -6,12 +6,15 @@ A value that was wrong by itself is UNSET here and is left alone: one mistake, o
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from msgspec import UNSET
+
 from agent.config import kinds
 from agent.config.file import File, Kind, Lane
 from agent.config.redact import without_password
 from agent.config.walk import Key, Walk, did_you_mean, shown
 from agent.events import rules
 from agent.inference import model
+from agent.sources import camera
 from agent.sync import settings as sync_settings
 from agent.sync.address import is_loopback
 
@@ -35,6 +38,8 @@ def _lane(lane: Lane, key: Key, walk: Walk) -> None:
     _summaries(lane, (*key, "summaries"), walk)
     if isinstance(lane.source, Kind):
         _window(lane, key, walk)
+        if isinstance(lane.source.config, camera.Config):
+            _camera(lane.source.config, (*key, "source"), walk)
     for name, one in lane.model.items() if isinstance(lane.model, dict) else ():
         if isinstance(one, model.Config):
             _model(one, (*key, "model", name), walk)
@@ -49,6 +54,21 @@ def _summaries(lane: Lane, key: Key, walk: Walk) -> None:
             walk.note((*key, index), "this version makes no day summaries", "Take it out; a day is the sum of its h1.")
         elif grain in _SHORT_GRAINS:
             walk.note((*key, index), f"{shown(grain)} has a name of its own", f'Write "{_SHORT_GRAINS[grain]}".')
+
+
+def _camera(source: Any, key: Key, walk: Walk) -> None:
+    """Keys that say nothing about this kind of address: whoever wrote them expects something of them."""
+    if not isinstance(source.url, str):
+        return
+    form = camera.form(source.url)
+    useless = {
+        "stream": ("loop", "pace", "width", "height", "rate_hz"),
+        "device": ("loop", "pace", "user", "password_file", "password_env"),
+        "file": ("user", "password_file", "password_env", "width", "height", "rate_hz"),
+    }[form]
+    for name in useless:
+        if getattr(source, name) not in (None, False, "live", UNSET):
+            walk.note((*key, name), f"has no use: {shown(source.url)} is a {form}", "Take it out.")
 
 
 def _window(lane: Lane, key: Key, walk: Walk) -> None:

@@ -71,14 +71,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def every_record(config: Config) -> bool:
     """True for a file of which every frame counts."""
-    return config.pace == "all" and _form(config.url) == "file"
+    return config.pace == "all" and form(config.url) == "file"
 
 
 @contextmanager
 def open_source(config: Config, clock: Clock, stop: threading.Event, where: str) -> Iterator[Source]:
     """Problem: no such file, device or host; refused; nothing there that can be read as video."""
-    form = _form(config.url)
-    if form == "file":
+    kind = form(config.url)
+    if kind == "file":
         file = VideoFile(
             lambda: _open_file(config.url, where),
             config.url,
@@ -93,7 +93,7 @@ def open_source(config: Config, clock: Clock, stop: threading.Event, where: str)
         finally:
             file.close()
         return
-    if form == "device":
+    if kind == "device":
         capture, timeout_s = _open_device(config, where), min(_DEVICE_TIMEOUT_S, config.stall_s)
     else:
         capture, timeout_s = _open_stream(config, config.stall_s, where), config.stall_s
@@ -132,7 +132,8 @@ class Camera:
         return Frame(at_us=at_us, pixels=pixels)
 
 
-def _form(url: str) -> Literal["stream", "device", "file"]:
+def form(url: str) -> Literal["stream", "device", "file"]:
+    """What an address is, by itself."""
     if "://" in url:
         return "stream"
     return "device" if url.startswith("/dev/") else "file"
