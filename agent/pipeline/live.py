@@ -41,8 +41,8 @@ class Live:
         self._latest: Latest[Input] | None = None if every_record else Latest()
         self._bounded: Bounded[Input] | None = Bounded(places) if every_record else None
         self._gaps: deque[Gap] = deque(maxlen=64)
-        self._ticked_us = clock.boot_us()
-        self.input_at_us: int | None = None
+        self.ticked_us = clock.boot_us()
+        self.input_at_us: int | None = None  # this and ticked_us are read by the supervisor
         self.ended = False
 
     def capture(self, source: Source) -> None:
@@ -111,15 +111,15 @@ class Live:
 
     def _whole_seconds(self) -> Iterator[Tick]:
         """The ticks that are due: several when the lane was held, by a slow model or store."""
-        while (whole_us := self._clock.boot_us() // SECOND_US * SECOND_US) > self._ticked_us:
-            yield self._tick(self._liveness.next_end(self._ticked_us // SECOND_US * SECOND_US + SECOND_US, whole_us))
+        while (whole_us := self._clock.boot_us() // SECOND_US * SECOND_US) > self.ticked_us:
+            yield self._tick(self._liveness.next_end(self.ticked_us // SECOND_US * SECOND_US + SECOND_US, whole_us))
 
     def last_tick(self) -> Tick:
         """For the lane thread, when the loop broke: what was taken since the newest tick is stored too."""
         return self._tick(self._clock.boot_us())
 
     def _tick(self, at_us: int) -> Tick:
-        at_us = max(at_us, self._ticked_us + 1)
+        at_us = max(at_us, self.ticked_us + 1)
         dropped = self._latest.replaced() if self._latest is not None else 0
-        self._ticked_us = at_us
+        self.ticked_us = at_us
         return Tick(at_us=at_us, alive_us=self._liveness.take(at_us), dropped=dropped)

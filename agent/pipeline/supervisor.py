@@ -24,6 +24,10 @@ _STATE_S = 60.0
 _JOIN_S = 1.5
 _FIRST_BACKOFF_S = 1.0
 _GREATEST_BACKOFF_S = 60.0
+# Without a tick for so long, a lane is held: a model does not come back, or the store takes nothing.
+_HELD_US = 30_000_000
+# Between two looks passes a tenth of a second: after so long the machine slept.
+_SLEPT_US = 10_000_000
 # Well for so long, a lane or model is said to be well again.
 _WELL_US = 5_000_000
 
@@ -82,6 +86,7 @@ class Supervisor:
         self._place = place
         self._logger = logging.getLogger(__name__)
         self._faults = Repeated(self._logger)
+        self._looked_us = self._awake_us = clock.boot_us()
         self._watched = {name: _Watched(self._make(name, restarted=False)) for name in file.lane}
 
     def _make(self, name: str, *, restarted: bool) -> LiveLane:
@@ -109,9 +114,12 @@ class Supervisor:
         try:
             while not self._stop.is_set():
                 look()
+                now_us = self._clock.boot_us()
+                if now_us - self._looked_us > _SLEPT_US:
+                    self._awake_us = now_us
+                self._looked_us = now_us
                 self._restart()
                 states = self.states()
-                now_us = self._clock.boot_us()
                 if _differ(states, told) or now_us >= tell_us:
                     tell(states)
                     told, tell_us = states, now_us + round(_STATE_S * 1e6)
@@ -127,7 +135,16 @@ class Supervisor:
             tell(self.states())
 
     def states(self) -> dict[str, LaneState]:
-        return {name: _state(watched) for name, watched in self._watched.items()}
+        held = self._held(self._clock.boot_us())
+        return {name: _state(watched, held.get(name)) for name, watched in self._watched.items()}
+
+    def _held(self, now_us: int) -> dict[str, str]:
+        """Lanes that do not move, and what is said of them. A machine that slept gives them time to wake."""
+        return {
+            name: f"lane.{name} does not move: no tick for {_HELD_US // 1_000_000} s. A model does not come back, or the store takes nothing"
+            for name, watched in self._watched.items()
+            if watched.lane.state == "running" and now_us - max(watched.lane.live.ticked_us, self._awake_us) >= _HELD_US
+        }
 
     def lane(self, name: str) -> LiveLane:
         return self._watched[name].lane
@@ -160,11 +177,12 @@ class Supervisor:
         """What is wrong with lanes and models. A source's problem is said where it is opened again and again, in `sources.reopening`."""
         if self._none_has_started():
             return  # should none be able to, the command itself says why
+        held = self._held(now_us)
         for name, watched in self._watched.items():
             lane = watched.lane
             if lane.state == "starting":
                 continue  # whether it has healed is not known yet
-            for part, text in _problems(name, lane).items():
+            for part, text in _problems(name, lane, held.get(name)).items():
                 self._faults.fault(part, text, now_us, again=watched.restarts != watched.said_restarts)
                 watched.ill_us[part] = now_us
             watched.said_restarts = watched.restarts
@@ -190,13 +208,13 @@ class Supervisor:
                     self._logger.warning(fact("lane did not end in time", lane=name))
 
 
-def _state(watched: _Watched) -> LaneState:
+def _state(watched: _Watched, held: str | None) -> LaneState:
     lane = watched.lane
     problems = {model.name: model.problem for model in lane.loop.models} if lane.loop is not None else {}
     source_problem = lane.source.problem if lane.source is not None else None
     return LaneState(
         state=lane.state,
-        problem=lane.problem or (str(source_problem) if source_problem else None) or _first(problems.values()),
+        problem=lane.problem or held or (str(source_problem) if source_problem else None) or _first(problems.values()),
         input_at_us=lane.live.input_at_us,
         restarts=watched.restarts,
         models={
@@ -209,12 +227,14 @@ def _state(watched: _Watched) -> LaneState:
     )
 
 
-def _problems(name: str, lane: LiveLane) -> dict[str, str]:
+def _problems(name: str, lane: LiveLane, held: str | None) -> dict[str, str]:
     """What is wrong, by part of the lane."""
     failing = {model.name: model.problem for model in lane.loop.models} if lane.loop is not None else {}
     texts = {f"lane.{name}.model.{model}": text for model, text in {**failing, **lane.model_problems}.items() if text}
     if lane.state == "failed":
         texts[f"lane.{name}"] = fact("lane failed, it is started again", lane=name, problem=lane.problem)
+    elif held:
+        texts[f"lane.{name}"] = held
     return texts
 
 

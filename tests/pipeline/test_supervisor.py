@@ -64,6 +64,7 @@ class Rig:
         self._breaks = dict(breaks or {})
         self._settled = settled
         self._turns = turns
+        self.held: set[str] = set()  # lanes that are not waited for
         self.supervisor = Supervisor(
             read(config, environment={}).file,
             clock=self.clock,
@@ -95,7 +96,12 @@ class Rig:
                 lane.thread.join(JOIN_S)
                 assert not lane.thread.is_alive()
             end = time.monotonic() + JOIN_S
-            while lane.state == "starting":
+            # The test's time passes faster than a lane can run: it is waited for before it looks as if it did not move.
+            while lane.state == "starting" or (
+                lane.state == "running"
+                and name not in self.held
+                and self.clock.boot_us() - lane.live.ticked_us > 20_000_000
+            ):
                 assert time.monotonic() < end
                 self._moment.wait(0.002)
 
@@ -240,3 +246,52 @@ def test_tell_hears_of_changes_and_every_minute(lanes: Lanes) -> None:
     assert 2 <= len(running) <= 4  # each writing costs flash
     assert all(59_900_000 <= after - before <= 60_200_000 for before, after in pairwise(running[-2:]))
     assert heard[-1][1].state == "stopped"
+
+
+def test_a_lane_that_does_not_move_is_named_and_well_again_when_it_does(
+    lanes: Lanes, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig, free = Rig(lanes("yard", "door", loop=True), turns=900), threading.Event()
+    held = rig.supervisor.lane("yard").live
+
+    def submit(second: LaneSecond) -> None:
+        if second.lane == "yard":
+            free.wait(JOIN_S)
+
+    rig.supervisor.lane("yard")._submit = submit
+    rig.held.add("yard")
+
+    def look() -> None:
+        rig.look()
+        if rig.clock.boot_us() > 150_000_000 and not free.is_set():
+            free.set()
+            rig.held.clear()
+            end = time.monotonic() + JOIN_S
+            while rig.clock.boot_us() - held.ticked_us > 1_000_000:
+                assert time.monotonic() < end
+                time.sleep(0.002)
+
+    with caplog.at_level("INFO"):
+        rig.supervisor.run(look, rig.told.append)
+    texts = [told["yard"].problem for told in rig.told]
+    assert any("does not move" in (text or "") for text in texts)
+    assert texts[-1] is None
+    assert all(told["door"].problem is None for told in rig.told)
+    said = [record.getMessage() for record in caplog.records if "lane.yard" in record.getMessage()]
+    assert len(said) == 2
+    assert "does not move" in said[0]
+    assert said[1] == "lane.yard: well again"
+
+
+def test_a_machine_that_slept_accuses_no_lane(lanes: Lanes) -> None:
+    rig = Rig(lanes("yard", loop=True), turns=20)
+
+    def look() -> None:
+        rig.look()
+        if rig._turns == 10:
+            rig.clock.advance(8 * 3600.0)
+            rig.held.add("yard")
+
+    rig.supervisor.run(look, rig.told.append)
+    assert len(rig.told) >= 3
+    assert all(told["yard"].problem is None for told in rig.told)
