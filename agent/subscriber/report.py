@@ -81,7 +81,10 @@ def _headline(one: DeviceVerdict) -> str:
 
 def _row(name: str, streams: Sequence[StreamVerdict]) -> str:
     """One line a stream; its numbers are those of its newest epoch when there are several."""
-    numbers = f"{streams[0].start}..{streams[0].hi}" if len(streams) == 1 else f"{len(streams)} epochs"
+    numbers = f"{len(streams)} epochs"
+    if len(streams) == 1:
+        one = streams[0]
+        numbers = f"{one.start}..{one.hi}" if one.hi >= one.start else f"none from {one.start}"
     lost = sum(last - first + 1 for stream in streams for first, last, _ in stream.lost)
     missing = sum(
         _count(stream, "missing") + _count(stream, "unreachable") + len(stream.unreadable) for stream in streams

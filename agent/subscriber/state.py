@@ -104,7 +104,7 @@ def open_state(path: Path) -> Iterator[sqlite3.Connection]:
     except OSError as error:
         raise SubscriberError(
             where=str(path),
-            what=str(error),
+            what=f"the file cannot be written ({error.strerror})",
             remedy="Give --store a file in a folder that exists and that this user may write",
         ) from None
     except sqlite3.Error as error:
@@ -117,13 +117,14 @@ def open_state(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
-    if found > VERSION or (found == 0 and tables):
+    tables = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_schema")}
+    # An agent's own store has a user_version too: only the tables tell whose file it is.
+    if (tables or found) and "setting" not in tables:
         raise SubscriberError(
-            where=str(path),
-            what="a newer edge-agent made this file" if found else "this is another program's database",
-            remedy="Update edge-agent" if found else "Give --store a file of its own",
+            where=str(path), what="this is another program's database", remedy="Give --store a file of its own"
         )
+    if found > VERSION:
+        raise SubscriberError(where=str(path), what="a newer edge-agent made this file", remedy="Update edge-agent")
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: the broker forgets a message once it is acknowledged, so the commit before it must be on the medium.
     connection.execute("PRAGMA synchronous = FULL")

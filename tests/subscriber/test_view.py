@@ -1,8 +1,10 @@
 """Order, repetition, grouping and crashes cannot change the state; carried windows, status, poison, where judging begins."""
 
 import random
+import sqlite3
 import tempfile
 import zlib
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -372,7 +374,10 @@ def test_a_file_that_is_none_of_ours(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite").write_text("not a database, but long enough to be read as one" * 40)
     with pytest.raises(SubscriberError, match="not a database"), open_view(tmp_path / "text.sqlite"):
         pass
-    with pytest.raises(SubscriberError, match="No such file"), open_view(tmp_path / "no" / "v.sqlite"):
+    with (
+        pytest.raises(SubscriberError, match=r"cannot be written \(No such file or directory\)"),
+        open_view(tmp_path / "no" / "v.sqlite"),
+    ):
         pass
     with (
         open_view(tmp_path / "v.sqlite"),
@@ -380,3 +385,26 @@ def test_a_file_that_is_none_of_ours(tmp_path: Path) -> None:
         open_view(tmp_path / "v.sqlite"),
     ):
         pass
+
+
+@pytest.mark.parametrize("version", [0, 1, 99])  # an agent's own store counts its versions likewise
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "edge.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"CREATE TABLE tick (id INTEGER PRIMARY KEY); PRAGMA user_version = {version};")
+    before = path.read_bytes()
+    with pytest.raises(SubscriberError, match="another program's database"), open_view(path):
+        pass
+    assert path.read_bytes() == before
+
+
+def test_a_stream_without_a_number_to_answer_for_is_told_in_words(tmp_path: Path) -> None:
+    device = DeviceModel(random.Random(15))
+    device.result()
+    device.next_window()
+    device.send(most=99)
+    device.publish_ledger()
+    with open_view(tmp_path / "late.sqlite") as view:  # begins after all that there is
+        view.take([message for message in device.out if message[0].endswith("/ledger")], NOW_S)
+        text = report.as_text(view.connection, verdicts(view.connection, NOW_S))
+    assert f"{STREAM:<32} none from 3 " in text
