@@ -75,6 +75,7 @@ def collect(loaded: "Loaded", clock: "Clock") -> dict[str, Any]:
         },
         "undated": {lane: list(pair) for lane, pair in undated.items()},
         "backlog": device.backlog,
+        "broker": None if loaded.file.mqtt is None else loaded.file.mqtt.url,
         "link": _with_age(state.get("link"), state),
         "faults": state.get("faults", {}),
         "state_age_s": state.get("age_s"),
@@ -142,7 +143,7 @@ def describe(found: dict[str, Any]) -> str:
                   (("failed_hour", "failed"), ("dropped_hour", "dropped"), ("unstored_hour", "not stored")) if lane[key]]  # fmt: skip
         notes += lane["problems"]
         lines += [f"  {note}" for note in notes]
-    lines += ["", f"link: {_link(found['link'])}{_when(found['state_age_s'])}"]
+    lines += ["", f"link: {_link_line(found)}"]
     lines.append("backlog: " + (", ".join(f"{stream} {count}" for stream, count in found["backlog"].items()) or "none"))
     if found["undated"]:
         lines.append("without a time: " + ", ".join(f"{lane} {ticks} ticks, {results} results" for lane, (ticks, results) in found["undated"].items()))  # fmt: skip
@@ -167,9 +168,19 @@ def _age(seconds: float | None) -> str:
     return f"{seconds:.1f} s"
 
 
+def _link_line(found: dict[str, Any]) -> str:
+    """A file that a dead agent left behind must not read as a link that is up."""
+    if found["broker"] is None and found["link"] is None:
+        return "none: the config has no [mqtt], nothing is sent"
+    if found["link"] is None:
+        return "not known" if found["running"] else "none: the agent is not running"
+    told = f"{_link(found['link'])}{_when(found['state_age_s'])}"
+    return told if found["running"] else f"none: the agent is not running; last said: {told}"
+
+
 def _link(link: Any) -> str:
     if not isinstance(link, dict):
-        return "none, or not known" if link is None else str(link)
+        return str(link)
     words = f"{'connected to' if link.get('connected') else 'not connected to'} {link.get('broker')}"
     words += f" for {_age(link.get('since_s'))}"
     counts = [

@@ -130,6 +130,26 @@ def test_what_the_running_agent_says_of_itself_is_shown_with_its_age(config: Pat
         assert part in text
 
 
+def test_a_link_is_not_said_to_be_up_when_nobody_holds_it(config: Path) -> None:
+    clock = ManualClock(10_000_000_000)
+    link = {"connected": True, "broker": "b:8883", "since_us": clock.boot_us()}
+    state = {"at_us": clock.boot_us(), "boot": clock.boot_id(), "lanes": {}, "link": link}
+
+    def line() -> str:
+        return next(one for one in status.describe(collected(config, clock)).splitlines() if one.startswith("link"))
+
+    with running(config, clock) as store:
+        flush(store)
+        assert line() == "link: none: the config has no [mqtt], nothing is sent"
+        config.write_text(config.read_text() + '[mqtt]\nurl = "mqtts://b"\n')
+        assert line() == "link: not known"
+        (store.folder / "state.json").write_text(json.dumps(state))
+        assert line() == "link: connected to b:8883 for 0.0 s (0.0 s ago)"
+    assert line() == "link: none: the agent is not running; last said: connected to b:8883 for 0.0 s (0.0 s ago)"
+    (config.parent / "data" / "state.json").unlink()
+    assert line() == "link: none: the agent is not running"
+
+
 def test_ages_count_over_a_reboot_by_utc(config: Path) -> None:
     clock = ManualClock(10_000_000_000)
     with running(config, clock) as store:
