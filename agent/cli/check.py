@@ -65,7 +65,7 @@ def _lane(lane: "Lane") -> Iterator[str]:
     for name, model in lane.model.items():
         path = model_file(model)
         found = f"{path} sha256:{digest_of(path)}" if path is not None else "not there"
-        yield f"  model    {name}: {found}, decoder {model.decoder or 'recognised from the model'}"
+        yield f"  model    {name}: {found}, decoder {model.decoder or 'not named: to be found in the model when it runs'}"
 
 
 def _broker(file: "File") -> str:

@@ -46,6 +46,7 @@ def recognise(
     raise Problem(
         where=where,
         what=what,
-        remedy=f"Set {where}.decoder to one of {', '.join(found or decoders())}",
+        remedy=f"Set {where}.decoder to one of {', '.join(found or decoders())}"
+        + ("" if found else " if the model is of that kind; this version reads no other"),
         code=Exit.MODEL,
     )

@@ -189,9 +189,10 @@ def _head(folder: Path) -> _Head:
     try:
         head = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Head)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise Problem(
             where=str(path),
-            what=f"this is no recording: {error}",
+            what=f"this is no recording: {why}",
             remedy="Name the folder that `record` wrote",
             code=Exit.COMMAND_LINE,
         ) from None

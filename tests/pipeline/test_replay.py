@@ -211,7 +211,7 @@ def test_a_model_that_is_another_by_now_is_looked_for_by_its_digest(tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        (None, "this is no recording"),
+        (None, r"this is no recording: No such file or directory\. Name"),
         ("format = ", "this is no recording"),
         ("agent = 1", "this is no recording"),
         ("format = 2", "its format is 2, this version reads 1"),
