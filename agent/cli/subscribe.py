@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="start",
         type=_start,
         metavar="N",
-        help="number from which a device's streams are judged when it is first seen; `start` or 1: all. Default: the next one",
+        help="number from which a device's streams are judged when it is first seen; `start` or 1: all (left out: the next one)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     parser.add_argument("--for", dest="for_s", type=seconds, metavar="S", help="stop after this many seconds")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=60.0,
         metavar="S",
-        help="ask for a number that is missing this long (default 60: twice the devices' keepalive)",
+        help="ask for a number that is missing this long (twice the devices' keepalive)",
     )
     parser.add_argument("--user", help="user at the broker")
     parser.add_argument("--password-file", type=Path, metavar="FILE", help="file that holds the password, nothing else")
