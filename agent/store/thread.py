@@ -21,6 +21,7 @@ from agent.store.transaction import Hook, Transaction
 # Another program may hold the database locked for this many times the connection's time limit before a group is given up.
 _BUSY_TRIES = 12
 _DRAIN = 64
+_WELL_AGAIN = 1.02
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,8 @@ class StoreThread:
 
     def _space(self) -> None:
         progress, free = self._progress, self._free_bytes(self._path.parent)
-        low = free < self._settings.keep_free
+        # Once low, it takes a little more to be well again: other programs' files come and go.
+        low = free < self._settings.keep_free * (_WELL_AGAIN if progress.low_space else 1.0)
         if low != progress.low_space:
             log.warning(
                 fact(
@@ -116,6 +118,12 @@ class StoreThread:
                     keep_free=self._settings.keep_free,
                 )
             )
+            if low:
+                progress.faults["space"] = (
+                    f"below keep_free ({self._settings.keep_free / 1e6:.1f} MB): results are not stored"
+                )
+            else:
+                progress.faults.pop("space", None)
         progress.free, progress.low_space, self._transaction.low_space = free, low, low
 
     def _commit_group(self, entries: list[Entry]) -> None:

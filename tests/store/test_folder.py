@@ -147,7 +147,8 @@ def test_below_keep_free_results_are_counted_not_stored(tmp_path: Path) -> None:
         job = lane_second_job(second("yard", 1_000_000, found("face", "face"), found(), found("face"), gated=2))
         store.submit(job, ends_group=True).wait(WAIT_S)
         assert store.unstored == {"yard": 2}
-        free[0] = 5_000
+        assert "results are not stored" in store.faults["space"]
+        free[0] = 5_100
         store.submit(lane_second_job(second("yard", 2_000_000, found("face"))), ends_group=True).wait(WAIT_S)
         with store.read() as connection:
             ticks = connection.execute(
@@ -206,3 +207,21 @@ def test_a_disk_that_stays_full_keeps_what_was_stored_and_ends_in_good_order(sma
     assert 0 < stored < 500
     with closing(connect_to_read(small_disk / "data" / "edge.sqlite")) as connection:
         assert connection.execute("SELECT count(*) FROM result").fetchone() == (200 * stored,)
+
+
+def test_space_that_goes_up_and_down_at_the_limit_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    free = [1_000_000]
+    settings = Config(max_loss_s=0.2, keep_free=Bytes(1_000_000))
+    with open_store(
+        tmp_path, clock=ManualClock(), device="site/name", settings=settings, free_bytes=lambda _: free[0]
+    ) as store:  # other programs' files come and go
+        for turn in range(40):
+            free[0] = 999_000 if turn % 2 else 1_001_000
+            store.submit(lambda _: None, ends_group=True).wait(5)
+        free[0] = 1_100_000
+        store.submit(lambda _: None, ends_group=True).wait(5)
+        assert store.faults == {}
+    said = [record.getMessage() for record in caplog.records if "space" in record.getMessage()]
+    assert [text.split(" free=")[0] for text in said] == ["store space is low", "store has space again"]
