@@ -108,7 +108,7 @@ class LaneRecorder:
         try:
             with (self._folder / "input.jsonl").open("wb") as lines:
                 self._write_lines(lines)
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001  the disk, or a picture that cannot be encoded
             with self._lock:
                 self._fail(error)
 

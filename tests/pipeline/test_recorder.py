@@ -165,3 +165,12 @@ def test_a_recording_leaves_the_disk_the_room_that_the_store_keeps_free(tmp_path
     assert "2.0 MB" in lane.problem
     ticks = [one for one in records(tmp_path / "yard") if isinstance(one, Tick)]
     assert 1 <= len(ticks) <= 2
+
+
+def test_a_picture_that_cannot_be_encoded_ends_the_recording_and_not_the_lane(tmp_path: Path) -> None:
+    with open_recorder(tmp_path, {}, "") as recorder:
+        lane = recorder.lane("yard")
+        lane.note(Frame(at_us=10, pixels=np.zeros((0, 0, 3), np.uint8)))
+        for one in TAKEN:
+            lane.note(one)
+    assert lane.problem is not None
