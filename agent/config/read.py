@@ -36,9 +36,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         return self.origins.where(key)
 
     def placed(self, problem: Problem) -> Problem:
-        """A problem of a running lane, `lane.yard.source.url (…)`, with the file and line that set the key in front."""
+        """A problem of a running lane or its rules, `lane.yard.source.url (…)`, with the file and line that set the key in front."""
         key, blank, rest = problem.where.partition(" ")
-        if not key.startswith("lane."):
+        if not key.startswith(("lane.", "rule.")):
             return problem
         return problem.at(f"{self.where(*key.split('.'))}{blank}{rest}")
 
@@ -109,8 +109,8 @@ def _texts(path: Path) -> tuple[list[tuple[str, Path, str, dict[str, Any]]], lis
         except OSError as error:
             problems.append(
                 _problem(
-                    label,
-                    f"{place} cannot be read ({error.strerror})",
+                    label if place != path else str(path),
+                    f"cannot be read ({error.strerror})",
                     "Name a config file; `edge-agent init FILE` writes one.",
                 )
             )

@@ -15,6 +15,7 @@ from agent.pipeline import build
 from agent.pipeline.lane import Loop
 from agent.pipeline.live import FRAMES, READS, Live
 from agent.pipeline.models import Runner
+from agent.pipeline.mute_rules import mute_rules
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
@@ -94,6 +95,10 @@ class LiveLane:
         with build.open_models(self.name, self._lane, self._runtime) as opened:
             self.runners = opened.runners
             self.model_problems = {model: str(self._place(problem)) for model, problem in opened.problems.items()}
+            if not self._restarted:
+                labels = {model: getattr(opened.runners.get(model), "labels", None) for model in self._lane.model}
+                for problem in mute_rules(self.name, self._rules, labels):
+                    logging.getLogger(__name__).warning("%s", self._place(problem))
             loop = self.loop = build.new_loop(
                 self.name, self._lane, self._rules, opened.runners, self._submit, self._units, self._active
             )
