@@ -81,7 +81,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file."""
 
-    version: Annotated[Literal[1], Meta(description="Of this file's form.")]
+    version: Annotated[Literal[1], Meta(description="The form of this file; this version reads 1.")]
     device: Annotated[Device, Meta(description="Who this device is and where it keeps its data.")]
     lane: Annotated[dict[Name, Lane], Meta(min_length=1, description="What it watches: one table a lane.")]
     rule: Annotated[dict[Name, rules.Config], Meta(description="When to raise an event: one table a rule.")] = {}

@@ -15,6 +15,8 @@ from agent.inference import model
 from agent.problems import Problem
 from agent.sync import settings as sync_settings
 
+_TFLITE = b"TFL3"  # the flatbuffer's file identifier, at byte 4: tensorflow/compiler/mlir/lite/schema/schema.fbs
+
 
 def check(file: File, walk: Walk) -> None:
     """Notes in `walk` what is not there, or not as the config says."""
@@ -70,11 +72,20 @@ def _source(source: Any, key: Key, walk: Walk) -> None:
 def _model(one: model.Config, key: Key, walk: Walk) -> None:
     if isinstance(one.path, str) and one.catalogue is None:
         if _readable(one.path, (*key, "path"), "Copy the model there, or name another file.", walk):
+            _form(Path(one.path), (*key, "path"), walk)
             _digest(Path(one.path), one, key, walk)
     elif isinstance(one.catalogue, str) and one.path is None:
         _catalogue(one, one.catalogue, key, walk)
     if isinstance(one.labels, str):
         _readable(one.labels, (*key, "labels"), "Put the labels there, one a line.", walk)
+
+
+def _form(path: Path, key: Key, walk: Walk) -> None:
+    """What anybody can see without the runtime: a page saved in place of a model, a file cut to nothing, a model of another kind."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[4:] != _TFLITE:
+        walk.note(key, f"{path} is no TFLite model", "Copy the model there again, or name another file.")
 
 
 def _catalogue(one: model.Config, name: str, key: Key, walk: Walk) -> None:

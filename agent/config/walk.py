@@ -184,7 +184,8 @@ class Walk:
                 return self.note(
                     key, f"cannot be {shown(value)}", did_you_mean(value, map(str, kind.values), "It is one of")
                 )
-            return self.note(key, f"cannot be {shown(value)}", f"It is one of {_listed(kind.values)}.")
+            must = "must be" if len(kind.values) == 1 else "is one of"
+            return self.note(key, f"cannot be {shown(value)}", f"It {must} {_listed(kind.values)}.")
         if isinstance(kind, inspect.BoolType):
             return value if isinstance(value, bool) else self._wrong_type("true or false", value, key)
         if isinstance(kind, inspect.IntType):

@@ -46,7 +46,7 @@ def check(*arguments, **environment):
 
 @pytest.fixture
 def config(tmp_path):
-    (tmp_path / "faces.tflite").write_bytes(b"faces")
+    (tmp_path / "faces.tflite").write_bytes(b"\x1c\0\0\0TFL3 faces")
     (tmp_path / "camera").write_text(SECRET)
     (tmp_path / "camera").chmod(0o600)
     (tmp_path / "yard.toml").write_text(GOOD)

@@ -9,10 +9,12 @@ from agent.config.machine import model_file
 from agent.config.read import examine
 from agent.inference import model
 
+FACES = b"\x1c\0\0\0TFL3 faces"
+
 
 def _models(tmp_path):
-    (tmp_path / "faces.tflite").write_bytes(b"faces")
-    (tmp_path / "bearing.tflite").write_bytes(b"bearing")
+    (tmp_path / "faces.tflite").write_bytes(FACES)
+    (tmp_path / "bearing.tflite").write_bytes(b"\x1c\0\0\0TFL3 bearing")
 
 
 def test_nothing_is_wrong_when_all_is_there(problems, tmp_path):
@@ -31,12 +33,21 @@ def test_absent_models_are_named_and_do_not_keep_the_agent_from_reading_its_conf
 
 def test_another_file_than_the_digest_says(problems, tmp_path):
     _models(tmp_path)
-    right, wrong = hashlib.sha256(b"faces").hexdigest(), "0" * 64
+    right, wrong = hashlib.sha256(FACES).hexdigest(), "0" * 64
     place = 'path = "faces.tflite"'
     assert problems((place, f'{place}\nsha256 = "{right}"'), on_this_machine=True) == []
     (found,) = problems((place, f'{place}\nsha256 = "{wrong}"'), on_this_machine=True)
     assert found.startswith("yard.toml:11 lane.yard.model.faces.sha256: ")
     assert right in found
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>404 Not Found</html>", b"TFL3"])
+def test_a_file_that_is_no_model_is_named_before_the_agent_runs(problems, tmp_path, content):
+    _models(tmp_path)
+    (tmp_path / "faces.tflite").write_bytes(content)
+    (found,) = problems(on_this_machine=True)
+    assert found.startswith("yard.toml:10 lane.yard.model.faces.path: ")
+    assert "is no TFLite model" in found
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_the_good_config_has_no_problem(problems):
 @pytest.mark.parametrize(
     ("old", "new", "where", "words"),
     [
-        ("version = 1", "version = 2", "1 version", "one of 1"),
+        ("version = 1", "version = 2", "1 version", "It must be 1."),
         ("version = 1", "", "1 version", "is missing"),
         ("version = 1", "version = true", "1 version", "cannot be true"),
         ('data = "data"', "data = 3", "5 device.data", "not a path"),
