@@ -77,7 +77,10 @@ def play(path: Path, link: TcpLink) -> float:
     clock = SystemClock()
     options = ["--report", str(OUTPUT / "report.jsonl"), "--log", "info"]
     recording = ["--record", str(OUTPUT / "recording"), "--record-for", str(RECORD_S)]
-    with ExitStack() as stack, tqdm(total=END_S, unit="s", bar_format="{l_bar}{bar}| {n:.0f}/{total} s") as bar:
+    with (
+        ExitStack() as stack,
+        tqdm(total=END_S, unit="s", bar_format="{l_bar}{bar}| {n:.0f}/{total} s", disable=None) as bar,
+    ):
         agent = stack.enter_context(command("run", str(path), *options, *recording, out=OUTPUT / "agent.log"))
         begun_us = clock.boot_us()
         peak_mb = 0.0
@@ -94,6 +97,8 @@ def play(path: Path, link: TcpLink) -> float:
             if steps and now_s >= steps[0][0]:
                 at_s, phase, act = steps.pop(0)
                 act()
+                if bar.disable:  # into a file, a pipe, a CI log: lines instead of a bar
+                    print(f"demo: {phase}", file=sys.stderr)
                 if at_s == KILL_S:
                     agent.kill()
                     agent.wait(_END_LIMIT_S)
