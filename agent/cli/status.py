@@ -195,7 +195,7 @@ def _link(link: Any) -> str:
         )
         if link.get(key)
     ]
-    return "; ".join([words, *([link["problem"]] if link.get("problem") else []), *counts])
+    return "; ".join([words, *([link["problem"].rstrip(".")] if link.get("problem") else []), *counts])
 
 
 def _when(age_s: float | None) -> str:

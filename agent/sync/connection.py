@@ -188,7 +188,7 @@ class Connection:
         return Problem(
             where=f"{self._where}.url",
             what=f"the connection to {self._address} ended: {how}{detail}",
-            remedy="It is connected again.",
+            remedy="A new connection is tried.",
         )
 
     def _on_connect(

@@ -31,8 +31,8 @@ _CONNACK: dict[int, tuple[str, str, str]] = {
     0x9F: ("url", "{0} says that this device connects too often", "It is tried again, less often."),
 }
 _DISCONNECT: dict[int, tuple[str, str]] = {
-    0x8B: ("{0} is shutting down", "It is connected again."),
-    0x8D: ("{0} heard nothing in time (keepalive)", "It is connected again; look at the network."),
+    0x8B: ("{0} is shutting down", "A new connection is tried."),
+    0x8D: ("{0} heard nothing in time (keepalive)", "A new connection is tried; look at the network."),
     TAKEN_OVER: (
         "another client connected to {0} with this device's client id and took the session over",
         "Give each device its own name: two share one, or this card was copied.",

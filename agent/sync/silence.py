@@ -41,12 +41,12 @@ class Silence:
             return Problem(
                 where=f"{self._where}.url",
                 what=f"nothing came from {self._address} for {silent_s:.0f} s: the link is dead, though nobody closed it",
-                remedy="It is connected again; if this repeats, look at the modem, or at a firewall that forgets idle links.",
+                remedy="A new connection is tried; if this repeats, look at the modem, or at a firewall that forgets idle links.",
             )
         if outstanding and waited_s > PUBACK_S:
             return Problem(
                 where=f"{self._where}.url",
                 what=f"{self._address} has acknowledged nothing for {waited_s:.0f} s, though it is there",
-                remedy="It is connected again, and what is not acknowledged is sent again; look into the broker's log.",
+                remedy="A new connection is tried, and what is not acknowledged is sent again; look into the broker's log.",
             )
         return None

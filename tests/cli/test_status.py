@@ -146,6 +146,9 @@ def test_a_link_is_not_said_to_be_up_when_nobody_holds_it(config: Path) -> None:
         (store.folder / "state.json").write_text(json.dumps(state))
         assert line() == "link: connected to b:8883 for 0.0 s (0.0 s ago)"
     assert line() == "link: none: the agent is not running; last said: connected to b:8883 for 0.0 s (0.0 s ago)"
+    link |= {"connected": False, "problem": "nobody listens. Start the broker.", "items": 2}
+    (config.parent / "data" / "state.json").write_text(json.dumps(state))
+    assert "nobody listens. Start the broker; 2 items acknowledged (" in line()
     (config.parent / "data" / "state.json").unlink()
     assert line() == "link: none: the agent is not running"
 
