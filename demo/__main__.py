@@ -47,7 +47,7 @@ def main() -> int:
 def run() -> int:
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir()
-    print("demo: fetching a face model (35 MB) and two pictures (24 MB), once", file=sys.stderr)
+    print("demo: a face model (35 MB) and two pictures (24 MB): fetched once, then from the cache", file=sys.stderr)
     fetch("blazeface")
     write_clip(OUTPUT / "clip.avi", fetch("grace-hopper"), fetch("astronaut"))
     ensure_compiler()
