@@ -91,10 +91,14 @@ def _run(arguments: argparse.Namespace) -> int:
                 if site in (None, one.device.split("/")[0]) and name in (None, one.device.split("/")[1])
             ]  # fmt: skip
 
+        def whole(now: list[verdict.DeviceVerdict]) -> bool:
+            """Complete, and of something: the ledger of an agent that has just started names no number yet."""
+            return report.complete(now) and any(one.streams for one in now)
+
         receive(
             view, at, settings, clock=clock, stop=stop,
             log=lambda text: print(text, file=sys.stderr, flush=True),
-            until=(lambda: report.complete(found())) if arguments.until_complete else None,
+            until=(lambda: whole(found())) if arguments.until_complete else None,
         )  # fmt: skip
         last = found()
         if arguments.json:

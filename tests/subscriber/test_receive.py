@@ -223,6 +223,34 @@ def test_the_command_reports_and_exits(tmp_path: Path, capsys: pytest.CaptureFix
         assert "INCOMPLETE" in capsys.readouterr().out
 
 
+def test_until_complete_waits_for_something_to_be_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    device = DeviceModel(random.Random(4))
+    device.publish_status()
+    device.publish_ledger()  # an agent that has just started: no number was given yet
+    with mosquitto(tmp_path) as at, publisher(at.port, device) as peer:
+        words = [
+            "subscribe",
+            at.url,
+            "--store",
+            str(tmp_path / "v.sqlite"),
+            "--from",
+            "start",
+            "--json",
+            "--until-complete",
+        ]
+        peer.flush()
+        began = time.monotonic()
+        main([*words, "--for", "1"])
+        assert time.monotonic() - began >= 1.0, "it took a ledger without numbers for complete"
+        assert json.loads(capsys.readouterr().out)["devices"][0]["streams"] == []
+        make(device, 2)
+        device.send(most=99)
+        device.publish_ledger()
+        peer.flush()
+        assert main([*words, "--for", str(LIMIT_S), "--ask-after", "0.2"]) == 0
+        assert json.loads(capsys.readouterr().out)["devices"][0]["counts"]["received"] > 0
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
