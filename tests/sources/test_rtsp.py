@@ -86,7 +86,8 @@ def test_the_first_frame_is_not_what_piled_up_while_opening() -> None:
     """The library takes about 0.4 s to open, 20 frames of this camera; with its own defaults it would begin with the first of them."""
     with RtspServer() as server, open_camera(server.url) as source:
         sent = server.sent
-        assert (sent + 1 - number_of(source.read(1.0).pixels)) % LEVELS <= 10
+        # Up to four frames may have been sent since we looked; up to ten may have waited.
+        assert (sent + 1 + 4 - number_of(source.read(1.0).pixels)) % LEVELS <= 10 + 4
 
 
 @pytest.mark.parametrize("schemes", [("Basic",), ("Digest",), ("Digest", "Basic")], ids="+".join)
