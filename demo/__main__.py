@@ -64,6 +64,12 @@ def run() -> int:
                     "--from", "1", "--ask-after", "5", "--json", out=OUTPUT / "subscriber.json")
         )  # fmt: skip
         peak_mb = play(path, link)
+        if subscriber.poll() is not None:
+            raise Problem(
+                where="demo",
+                what=f"the subscriber ended by itself with {subscriber.returncode}",
+                remedy=f"Look into {OUTPUT / 'agent.log'}",
+            )
         report.wait_for_items(OUTPUT / "data" / "edge.sqlite", OUTPUT / "received.sqlite", _END_LIMIT_S)
         subscriber.send_signal(signal.SIGTERM)
         subscriber.wait(_END_LIMIT_S)

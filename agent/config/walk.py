@@ -77,8 +77,7 @@ class Walk:
             return self.take(options[0], value, key)
         remedies = []
         for option in options:
-            trial = Walk(self._folder, self._environment)
-            taken = trial.take(option, value, key)
+            taken = (trial := Walk(self._folder, self._environment)).take(option, value, key)
             if not trial.findings:
                 return taken
             remedies.append(trial.findings[0].remedy)
