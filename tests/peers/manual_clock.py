@@ -16,6 +16,7 @@ class ManualClock:
     def __init__(
         self, boot_us: int = 0, utc: str = "2026-11-24T03:00:00Z", boot: str = "boot-one", error_ms: int = 1
     ) -> None:
+        self._lock = threading.Lock()
         self._boot_us = boot_us
         self._boot_id = boot
         self._offset_us = round(datetime.fromisoformat(utc).timestamp() * 1e6) - boot_us
@@ -23,7 +24,8 @@ class ManualClock:
         self.error_ms = error_ms
 
     def advance(self, seconds: float) -> None:
-        self._boot_us += round(seconds * 1e6)
+        with self._lock:  # several threads may wait: none may put the time back
+            self._boot_us += round(seconds * 1e6)
 
     def step_utc(self, seconds: float) -> None:
         self._offset_us += round(seconds * 1e6)

@@ -27,7 +27,7 @@ JOIN_S = 20.0
 
 
 class SettlingClock(ManualClock):
-    """Before time passes for the supervisor, the lanes come to rest."""
+    """Time passes only while the supervisor waits, after the lanes have come to rest; who else waits, waits for it."""
 
     def __init__(self, settle: Callable[[], None]) -> None:
         super().__init__(boot_us=100_000_000)
@@ -37,7 +37,11 @@ class SettlingClock(ManualClock):
     def wait(self, event: threading.Event, seconds: float) -> bool:
         if threading.get_ident() == self._owner:
             self._settle()
-        return super().wait(event, seconds)
+            return super().wait(event, seconds)
+        until_us = self.boot_us() + round(seconds * 1e6)
+        while self.boot_us() < until_us and not event.wait(0.0005):
+            pass
+        return event.is_set()
 
 
 class Rig:
