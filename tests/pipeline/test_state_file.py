@@ -2,6 +2,7 @@
 
 import json
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ def written(store: Store) -> Any:
     return json.loads((store.folder / "state.json").read_bytes())
 
 
-def test_what_changes_all_the_time_is_written_ten_times_in_100_s_and_the_last_word_is_written(tmp_path: Path) -> None:
+def test_what_changes_all_the_time_is_written_ten_times_at_once_then_every_5_s_and_the_last_word_at_once(
+    tmp_path: Path,
+) -> None:
     clock, stop = ManualClock(boot_us=5_000_000), threading.Event()
     settings = Config(max_loss_s=0.2, keep_free=Bytes(0))
     with open_store(tmp_path, clock=clock, device="test/gate-07", settings=settings) as store:
@@ -35,8 +38,11 @@ def test_what_changes_all_the_time_is_written_ten_times_in_100_s_and_the_last_wo
             file.tell(lanes("running" if turn % 2 else "failed"))
             times.add(written(store)["at_us"])
             clock.advance(0.1)
-        assert len(times) == 10
-        assert file.has_changed()  # the supervisor has told it, and it is not written yet
+        assert len(times) == 10 + 19
+        assert max(later - earlier for earlier, later in pairwise(sorted(times))) == 5_000_000
+        assert not file.has_changed()  # the supervisor has told it; it is written when its time has come
+        clock.advance(5.0)
+        assert file.has_changed()
         file.tell(lanes("running"))
         assert written(store)["lanes"]["yard"]["state"] == "running"
         assert not file.has_changed()
