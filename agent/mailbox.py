@@ -2,7 +2,6 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -88,10 +87,10 @@ class Bounded(Generic[T]):
                 raise Closed(self._why)
             return None
 
-    def take_all(self, timeout_s: float, most: int, until: Callable[[], bool] = lambda: False) -> list[T]:
+    def take_all(self, timeout_s: float, most: int) -> list[T]:
         """What is there, at most `most`, after waiting for the first one."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._items) or self._closed or until(), timeout_s)
+            self._changed.wait_for(lambda: bool(self._items) or self._closed, timeout_s)
             if not self._items and self._closed:
                 raise Closed(self._why)
             items = [self._items.popleft() for _ in range(min(most, len(self._items)))]
@@ -101,11 +100,6 @@ class Bounded(Generic[T]):
     def __len__(self) -> int:
         with self._changed:
             return len(self._items)
-
-    def wake(self) -> None:
-        """Lets a waiting taker look at its `until`."""
-        with self._changed:
-            self._changed.notify_all()
 
     def close(self, why: BaseException | None = None) -> None:
         with self._changed:

@@ -9,7 +9,6 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)\s*")
 _UNITS = {"B": 1, "kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "TB": 1_000_000_000_000}
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
-Seconds = Annotated[float, Meta(ge=0)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Point = tuple[Ratio, Ratio]
 Polygon = Annotated[tuple[Point, ...], Meta(min_length=3)]

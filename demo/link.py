@@ -5,7 +5,7 @@ with tcp_link(broker.port) as link:
     link.cut()                   # both sides get a reset; new connections are refused, as by a host whose program is gone
     link.black_hole()            # nothing is forwarded, nothing is closed: a modem that lost its way. What arrives is thrown away.
     link.restore()               # forwards again; sessions that were in the hole stay dead (their bytes are gone): both sides get a reset
-    link.accepted, link.up_bytes, link.down_bytes, link.open_sessions
+    link.accepted, link.open_sessions
 
 One thread; `cut`, `black_hole` and `restore` return when they are done.
 """
@@ -29,12 +29,11 @@ class _Side:
         self.sock = sock
         self.out = bytearray()
         self.other: _Side
-        self.up = False  # the client's side: what is read here goes up to the server
         self.ended = False  # no more will be read here
 
 
 class TcpLink:
-    """Counters may be read at any time by any thread. up: client to server; down: server to client."""
+    """`accepted` and `open_sessions` may be read at any time by any thread."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -45,8 +44,6 @@ class TcpLink:
         self.port: int = self._holder.getsockname()[1]
         self._listener: socket.socket | None = None
         self.accepted = 0
-        self.up_bytes = 0
-        self.down_bytes = 0
         self._hole = False
         self._closing = False
         self._sides: list[_Side] = []
@@ -136,7 +133,7 @@ class TcpLink:
             _reset(client)
             return
         ends = _Side(client), _Side(server)
-        ends[0].other, ends[1].other, ends[0].up = ends[1], ends[0], True
+        ends[0].other, ends[1].other = ends[1], ends[0]
         for side in ends:
             side.sock.setblocking(False)
             side.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -156,10 +153,6 @@ class TcpLink:
                     self._end(side)
                     return
                 side.other.out += data
-                if side.up:
-                    self.up_bytes += len(data)
-                else:
-                    self.down_bytes += len(data)
             for end in (side, side.other):
                 if end.out and not self._hole:
                     try:

@@ -7,7 +7,6 @@ import msgspec
 from firmware_bridge.framing import Packet
 
 SAMPLES, DESCRIBE, CLOCK, STATUS = 1, 2, 3, 4
-KNOWN = frozenset({SAMPLES, DESCRIBE, CLOCK, STATUS})
 OWN_STREAM = 255  # of every frame that carries no samples
 VERSION = 1
 DESCRIPTION_CHUNK = 64

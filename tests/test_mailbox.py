@@ -66,15 +66,3 @@ def test_a_closed_one_gives_what_it_holds_and_takes_no_more() -> None:
         box.take(0)
     with pytest.raises(Closed):
         box.take_all(0, 5)
-
-
-def test_a_waiting_taker_can_be_woken_without_an_item() -> None:
-    box: Bounded[int] = Bounded(2)
-    awake = threading.Event()
-    taken: list[list[int]] = []
-    thread = threading.Thread(target=lambda: taken.append(box.take_all(10, 5, until=awake.is_set)))
-    thread.start()
-    awake.set()
-    box.wake()
-    thread.join(10)
-    assert taken == [[]]

@@ -14,7 +14,6 @@ from msgspec import Meta
 from agent.messages.envelope import VERSION, Count, Device, Epoch, Number, Stream, Text, Undated, encode
 
 MAX_LEDGER_BYTES = 60_000
-SENT = "sent"  # the one reason whose numbers a subscriber may hold; its totals are never added
 
 Range = Annotated[tuple[Number, ...], Meta(min_length=2, max_length=3)]
 
