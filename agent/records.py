@@ -89,8 +89,10 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 class Detections(msgspec.Struct, frozen=True, kw_only=True):
     """What one model found on one input; n may be 0. boxes: (n, 4) float32 x0, y0, x1, y1 in 0..1, clipped to the frame, or None.
 
-    labels: n texts. scores: (n,) float32. values: (n,) float64 (an anomaly's score, an area's ratio) or None.
-    keypoints: (n, k, 3) float32 x, y, score or None. vector: (d,) float32 (an embedding) or None.
+    labels: n texts. indexes: n class numbers, or () where the output has no classes. scores: (n,) float32.
+    values: (n,) float64 (an anomaly's score, an area's ratio, a measured number) or None. keypoints: (n, k, 3) float32 x, y, score or None.
+    vector: (d,) float32 of the whole input (an embedding, n is 1) or None. masks: (n, height, width) bool over the whole frame at any
+    resolution, or None; made for pictures only, never stored.
     """
 
     labels: tuple[str, ...]
@@ -98,6 +100,9 @@ class Detections(msgspec.Struct, frozen=True, kw_only=True):
     boxes: "NDArray[np.float32] | None" = None
     values: "NDArray[np.float64] | None" = None
     keypoints: "NDArray[np.float32] | None" = None
+    indexes: tuple[int, ...] = ()
+    vector: "NDArray[np.float32] | None" = None
+    masks: "NDArray[np.bool_] | None" = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -84,6 +84,9 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     version: Annotated[Literal[1], Meta(description="The form of this file; this version reads 1.")]
     device: Annotated[Device, Meta(description="Who this device is and where it keeps its data.")]
     lane: Annotated[dict[Name, Lane], Meta(min_length=1, description="What it watches: one table a lane.")]
+    delegate: Annotated[
+        dict[Name, model.Delegate], Meta(description="Hardware of this machine that models can name in `delegates`.")
+    ] = {}
     rule: Annotated[dict[Name, rules.Config], Meta(description="When to raise an event: one table a rule.")] = {}
     store: Annotated[store_settings.Config, Meta(description="How results are kept.")] = store_settings.Config()
     mqtt: Annotated[

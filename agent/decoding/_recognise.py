@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from agent.decoding import Options, Shape
+import msgspec
+
+from agent.decoding import Claim, Options, Shape
 from agent.decoding._boxes import written
 from agent.problems import Exit, Problem
 
@@ -27,26 +29,41 @@ def load(name: str, where: str) -> ModuleType:
     return importlib.import_module(f"agent.decoding.{name}")
 
 
+class Recognised(msgspec.Struct, frozen=True, kw_only=True):
+    """decoder: its name. why: "the config says so", or what was seen in the model."""
+
+    decoder: str
+    why: str
+
+
 def recognise(
     inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options, *, said: str | None, where: str
-) -> str:
-    """The one decoder that claims the model. said: the name in the model's metadata, taken when it is one.
+) -> Recognised:
+    """The decoder whose claim is the surest. said: the name in the model's metadata or the catalogue, taken when it is one.
 
-    Problem (Exit.MODEL) with the candidates when none claims it or several do.
+    Problem (Exit.MODEL) with the candidates when none claims it or several do as surely.
     """
     if said in decoders():
-        return str(said)
-    found = {name: reason for name in decoders() if (reason := load(name, where).claims(inputs, outputs, options))}
-    if len(found) == 1:
-        return next(iter(found))
-    if found:
-        what = "several decoders could read it: " + "; ".join(f"{name} ({why})" for name, why in found.items())
+        return Recognised(decoder=str(said), why="the file or the catalogue names it")
+    found = claims(inputs, outputs, options)
+    surest = max((claim.sure for claim in found.values()), default=None)
+    best = {name: claim.why for name, claim in found.items() if claim.sure == surest}
+    if len(best) == 1:
+        return Recognised(decoder=next(iter(best)), why=next(iter(best.values())))
+    if best:
+        what = "several decoders could read it: " + "; ".join(f"{name} ({why})" for name, why in best.items())
     else:
         what = f"no decoder knows a model with outputs of {written([output.shape for output in outputs])}"
     raise Problem(
         where=where,
         what=what,
-        remedy=f"Set {where}.decoder to one of {', '.join(found or decoders())}"
-        + ("" if found else " if the model is of that kind; this version reads no other"),
+        remedy=f"Set {where}.decoder to one of {', '.join(best or decoders())}"
+        + ("" if best else ' if the model is of that kind ("raw" stores the numbers as they are)'),
         code=Exit.MODEL,
     )
+
+
+def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> dict[str, Claim]:
+    """Every decoder that could read the model."""
+    found = {name: load(name, "").claims(inputs, outputs, options) for name in decoders()}
+    return {name: claim for name, claim in found.items() if claim is not None}

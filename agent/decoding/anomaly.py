@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agent.decoding import Options, RowsDecoder, Shape, Wants
+from agent.decoding import Claim, Gives, Options, RowsDecoder, Shape, Sure, Wants
 from agent.problems import Exit, Problem
 from agent.records import Detections
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 WANTS = Wants()
 
 
-def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> str | None:
+def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
     """Why this model looks like an autoencoder of features."""
     del options
     if len(inputs) == len(outputs) == 1 and inputs[0].shape == outputs[0].shape and math.prod(inputs[0].shape) > 1:
-        return "its output has the shape of its input" if len(inputs[0].shape) < 4 else None
+        return Claim(Sure.POSSIBLE, "its output has the shape of its input") if len(inputs[0].shape) < 4 else None
     return None
 
 
@@ -55,6 +55,8 @@ class Anomaly:
 
     def __init__(self, least: float, labels: tuple[str, ...]) -> None:
         self.labels = labels[:1] or ("anomaly",)
+        self.gives: Gives = "anomaly"
+        self.keypoint_names: tuple[str, ...] = ()
         self._least = least
 
     def decode_rows(self, given: "NDArray[np.float32]", outputs: "NDArray[np.float32]") -> Detections:

@@ -7,7 +7,7 @@ all in input pixels from the anchor; classificators (1, 896, 1): logits. Source:
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent.decoding import Decoder, Options, Shape, Wants
+from agent.decoding import Claim, Decoder, Gives, Options, Shape, Sure, Wants
 from agent.decoding._anchors import centres, probability
 from agent.decoding._boxes import clip_boxes, expect, nothing, real, strongest, suppress, to_frame
 from agent.records import Detections, Placement
@@ -21,11 +21,11 @@ _SIZE = 128
 _SCORE, _IOU = 0.6, 0.3
 
 
-def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> str | None:
+def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
     """Why this model looks like BlazeFace."""
     del inputs, options
     if sorted(output.shape for output in outputs) == sorted(_SHAPES):
-        return "896 anchors with 16 numbers and a score each"
+        return Claim(Sure.SHAPES, "896 anchors with 16 numbers and a score each")
     return None
 
 
@@ -41,6 +41,8 @@ class BlazeFace:
 
     def __init__(self, outputs: Sequence[Shape], boxes: int, scores: int, options: Options) -> None:
         self.labels = options.labels[:1] or ("face",)
+        self.gives: Gives = "detections"
+        self.keypoint_names = ("right eye", "left eye", "nose", "mouth", "right ear", "left ear")
         self._outputs, self._boxes, self._scores = outputs, boxes, scores
         self._least = _SCORE if options.score is None else options.score
         self._iou = _IOU if options.iou is None else options.iou

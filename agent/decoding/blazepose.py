@@ -7,7 +7,7 @@ body, 2 and 3: the same for the upper body), in input pixels from the anchor; (1
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent.decoding import Decoder, Options, Shape, Wants
+from agent.decoding import Claim, Decoder, Gives, Options, Shape, Sure, Wants
 from agent.decoding._anchors import centres, probability
 from agent.decoding._boxes import clip_boxes, expect, nothing, real, strongest, suppress, to_frame
 from agent.records import Detections, Placement
@@ -21,11 +21,11 @@ _SIZE = 224
 _SCORE, _IOU = 0.5, 0.3
 
 
-def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> str | None:
+def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
     """Why this model looks like BlazePose's detector."""
     del inputs, options
     if sorted(output.shape for output in outputs) == sorted(_SHAPES):
-        return "2254 anchors with 12 numbers and a score each"
+        return Claim(Sure.SHAPES, "2254 anchors with 12 numbers and a score each")
     return None
 
 
@@ -44,6 +44,8 @@ class BlazePose:
 
     def __init__(self, outputs: Sequence[Shape], boxes: int, scores: int, options: Options) -> None:
         self.labels = options.labels[:1] or ("person",)
+        self.gives: Gives = "detections"
+        self.keypoint_names = ("hips", "body circle", "shoulders", "upper body circle", "face corner", "face corner")
         self._outputs, self._boxes, self._scores = outputs, boxes, scores
         self._least = _SCORE if options.score is None else options.score
         self._iou = _IOU if options.iou is None else options.iou

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent.decoding import Decoder, Options, Shape, Wants
+from agent.decoding import Claim, Decoder, Gives, Options, Shape, Sure, Wants
 from agent.problems import Exit, Problem
 from agent.records import Detections, Placement
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 WANTS = Wants()
 
 
-def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> str | None:
+def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
     """Why this model looks like a classifier."""
     if len(outputs) != 1 or math.prod(outputs[0].shape or (0,)) != max(outputs[0].shape or (0,)):
         return None
     count = math.prod(outputs[0].shape)
     if len(inputs) == 1 and len(inputs[0].shape) == 4 and inputs[0].shape[3] in (1, 3) and count >= 2:
-        return f"one picture in, {count} numbers out"
+        return Claim(Sure.POSSIBLE, f"one picture in, {count} numbers out")
     if count >= 2 and len(options.labels) in (count, count - 1) and outputs[0].shape != inputs[0].shape:
-        return f"{count} numbers out and as many labels"
+        return Claim(Sure.SHAPES, f"{count} numbers out and as many labels")
     return None
 
 
@@ -58,6 +58,8 @@ class Classification:
 
     def __init__(self, output: Shape, options: Options, labels: tuple[str, ...]) -> None:
         self.labels = labels
+        self.gives: Gives = "classes"
+        self.keypoint_names: tuple[str, ...] = ()
         self._output = output
         self._least = options.score if options.score is not None else 0.0
         self._top = options.top or 1

@@ -7,7 +7,7 @@ or in another one with names that end in `:0` (none), `:1`, `:2`, `:3`. Source: 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent.decoding import Decoder, Options, Shape, Wants
+from agent.decoding import Claim, Decoder, Gives, Options, Shape, Sure, Wants
 from agent.decoding._boxes import clip_boxes, nothing, to_frame, written
 from agent.problems import Exit, Problem
 from agent.records import Detections, Placement
@@ -20,15 +20,15 @@ _OP = "TFLite_Detection_PostProcess"
 _SCORE = 0.5
 
 
-def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> str | None:
+def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
     """Why this model looks like an SSD."""
     del inputs, options
     if len(outputs) != 4:
         return None
     if all(output.name.startswith(_OP) for output in outputs):
-        return f"its four outputs are {_OP}'s"
+        return Claim(Sure.SAID, f"its four outputs are {_OP}'s")
     ranks = sorted(len(output.shape) for output in outputs)
-    return "boxes, classes, scores and a count" if ranks == [1, 2, 2, 3] else None
+    return Claim(Sure.SHAPES, "boxes, classes, scores and a count") if ranks == [1, 2, 2, 3] else None
 
 
 def open_decoder(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options, where: str) -> Decoder:
@@ -51,6 +51,8 @@ class Ssd:
 
     def __init__(self, order: list[int], options: Options) -> None:
         self.labels = options.labels
+        self.gives: Gives = "detections"
+        self.keypoint_names: tuple[str, ...] = ()
         self._order = order
         self._offset = 1 if options.background else 0  # the op counts classes without the background
         self._least = _SCORE if options.score is None else options.score

@@ -139,6 +139,7 @@ class InterpreterSession:
         self._where = where
         self.runtime = runtime
         self.delegate = delegate
+        self.degraded: str | None = None
         self._allocate()
 
     def _allocate(self) -> None:

@@ -28,16 +28,29 @@ class Normalisation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
-    """normalisation: one an input, None where the file says nothing. decoder, score, features: from `edge-agent.json` in the zip."""
+    """normalisation: one an input, None where the file says nothing. decoder, score, features: from `edge-agent.json` in the zip.
+
+    input_names, output_names: what TFLite metadata calls the tensors, in the graph's order, "" where it does not. source: who wrote it:
+    "TFLite metadata", "Ultralytics", "edge-agent" or "" (nothing there). From Ultralytics' text: task, keypoint_shape (points, 2 or 3),
+    keypoint_names, suppressed (doubles are removed inside the model, or its head gives none), input_px (width, height).
+    """
 
     name: str = ""
     author: str = ""
     licence: str = ""
+    source: str = ""
     labels: tuple[str, ...] = ()
     normalisation: tuple[Normalisation | None, ...] = ()
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
     decoder: str | None = None
     score: float | None = None
     features: str | None = None
+    task: str | None = None
+    keypoint_shape: tuple[int, int] | None = None
+    keypoint_names: tuple[str, ...] = ()
+    suppressed: bool | None = None
+    input_px: tuple[int, int] | None = None
 
 
 class _Agent(msgspec.Struct, frozen=True, kw_only=True):

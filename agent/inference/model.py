@@ -8,6 +8,18 @@ from msgspec import Meta
 from agent.values import NAME_PATTERN, RelativePath
 
 
+class Delegate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[delegate.NAME]` table: hardware of this machine that a vendor's library drives. Models name it in `delegates`."""
+
+    library: Annotated[
+        str,
+        Meta(
+            description="The external delegate, a shared library: its path, or a name that the system's loader finds (`libvx_delegate.so`)."
+        ),
+    ]
+    options: Annotated[dict[str, str | int | float | bool], Meta(description="Handed to the library as they are.")] = {}
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: Annotated[RelativePath | None, Meta(description="The .tflite file. Either this or `catalogue`.")] = None
     catalogue: Annotated[
@@ -29,11 +41,37 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Annotated[float, Meta(gt=0)] | None,
         Meta(description="Look at an input at most this often; left out: at every one."),
     ] = None
+    on: Annotated[
+        Annotated[str, Meta(pattern=NAME_PATTERN)],
+        Meta(
+            description="What it looks at: `input`, or the name of an earlier model of the lane: then the crops of that model's detections."
+        ),
+    ] = "input"
     delegates: Annotated[
-        tuple[Literal["cpu", "xnnpack"], ...],
-        Meta(min_length=1, description="What it shall run on, in order of preference."),
-    ] = ("xnnpack",)
+        Annotated[tuple[Annotated[str, Meta(pattern=NAME_PATTERN)], ...], Meta(min_length=1)] | Literal["auto"],
+        Meta(
+            description="What it shall run on, in order of preference: gpu, edgetpu, xnnpack, cpu or names of `[delegate]` tables. "
+            '"auto" measures what this machine has and takes the fastest whose answers are those of the CPU.'
+        ),
+    ] = "auto"
     threads: Annotated[int, Meta(ge=1, le=64, description="Threads of one run.")] = 1
+    signature: Annotated[
+        str | None, Meta(description="Which of the file's named signatures is run; needed where it has several.")
+    ] = None
+    state: Annotated[
+        dict[str, str],
+        Meta(
+            description="Recurrent models: output name = input name, fed back at the next input; left out: found by name and shape."
+        ),
+    ] = {}
+    layout: Annotated[
+        Literal["nhwc", "nchw"] | None,
+        Meta(description="Order of the image input's dimensions; left out: seen from its shape."),
+    ] = None
+    input_px: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=8192)], Annotated[int, Meta(ge=1, le=8192)]] | None,
+        Meta(description="Width and height of the image input where the file leaves them open."),
+    ] = None
     resize: Annotated[
         Literal["stretch", "letterbox", "crop"] | None,
         Meta(description="How a frame is fitted; left out: as the decoder wants it."),

@@ -75,6 +75,7 @@ def _system() -> str | None:
 
 def _model(loaded: Loaded, lane: str, model: str, state: LaneState, live: LiveLane) -> message.Model:
     config = loaded.file.lane[lane].model[model]
+    asked = ["auto"] if config.delegates == "auto" else list(config.delegates)
     runner = live.runners.get(model)
     got = state.models.get(model)
     if runner is None or got is None:
@@ -83,7 +84,7 @@ def _model(loaded: Loaded, lane: str, model: str, state: LaneState, live: LiveLa
             decoder=config.decoder,
             labels=[],
             licence=None,
-            asked=list(config.delegates),
+            asked=asked,
             got=None,
             why=_why(state),
         )
@@ -92,9 +93,9 @@ def _model(loaded: Loaded, lane: str, model: str, state: LaneState, live: LiveLa
         decoder=runner.decoder,
         labels=list(runner.labels),
         licence=runner.licence,
-        asked=list(config.delegates),
+        asked=asked,
         got=got.delegate,
-        why=None if got.delegate == config.delegates[0] else f"{config.delegates[0]} is not to be had here",
+        why=None if asked[0] in (got.delegate, "auto") else f"{asked[0]} is not to be had here",
     )
 
 

@@ -84,7 +84,11 @@ def open_model(
     model, digest = model_file.load(path, sha256=config.sha256, where=where)
     said = metadata.read(model)
     with open_session(
-        model, delegates=config.delegates, threads=config.threads, runtime=runtime, where=f"{where} ({path})"
+        model,
+        delegates=("xnnpack",) if config.delegates == "auto" else config.delegates,
+        threads=config.threads,
+        runtime=runtime,
+        where=f"{where} ({path})",
     ) as session:
         if len(session.inputs) != 1:
             raise Problem(
@@ -95,8 +99,11 @@ def open_model(
             )
         inputs, outputs = _shapes(session.inputs), _shapes(session.outputs)
         options = _options(config, said, _labels(config, said, entry, where))
-        decoder = config.decoder or _recognise.recognise(
-            inputs, outputs, options, said=said.decoder or (entry.decoder if entry else None), where=where
+        decoder = (
+            config.decoder
+            or _recognise.recognise(
+                inputs, outputs, options, said=said.decoder or (entry.decoder if entry else None), where=where
+            ).decoder
         )
         kind_of_decoder = _recognise.load(decoder, where)
         frames, windows = None, None
@@ -217,4 +224,13 @@ def _channels(value: float | tuple[float, ...] | None, absent: float) -> tuple[f
 
 
 def _shapes(tensors: tuple[Tensor, ...]) -> tuple[Shape, ...]:
-    return tuple(msgspec.convert(tensor, Shape, from_attributes=True) for tensor in tensors)
+    return tuple(
+        Shape(
+            name=tensor.name,
+            shape=tensor.shape,
+            dtype=tensor.dtype,
+            scale=tensor.scale,
+            zero_point=tensor.zero_point,
+        )
+        for tensor in tensors
+    )
