@@ -91,7 +91,7 @@ class Detections(msgspec.Struct, frozen=True, kw_only=True):
 
     labels: n texts. indexes: n class numbers, or () where the output has no classes. scores: (n,) float32.
     values: (n,) float64 (an anomaly's score, an area's ratio, a measured number) or None. keypoints: (n, k, 3) float32 x, y, score or None.
-    vector: (d,) float32 of the whole input (an embedding, n is 1) or None. masks: (n, height, width) bool over the whole frame at any
+    vectors: (n, d) float32 (embeddings; raw numbers) or None. masks: (n, height, width) bool over the whole frame at any
     resolution, or None; made for pictures only, never stored.
     """
 
@@ -101,7 +101,7 @@ class Detections(msgspec.Struct, frozen=True, kw_only=True):
     values: "NDArray[np.float64] | None" = None
     keypoints: "NDArray[np.float32] | None" = None
     indexes: tuple[int, ...] = ()
-    vector: "NDArray[np.float32] | None" = None
+    vectors: "NDArray[np.float32] | None" = None
     masks: "NDArray[np.bool_] | None" = None
 
     def __len__(self) -> int:

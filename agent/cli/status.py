@@ -95,7 +95,8 @@ def _lane(vitals: dict[str, Any], told: dict[str, Any], running: bool, blind_s: 
         state = "stopped"
     models = {name: model.get("delegate") for name, model in (told.get("models") or {}).items()}
     problems = [told.get("problem"), *(told.get("refused_models") or [])]
-    problems += [model.get("problem") for model in (told.get("models") or {}).values()]
+    for model in (told.get("models") or {}).values():
+        problems += [model.get("problem"), model.get("degraded")]
     return {
         **vitals,
         "state": state,

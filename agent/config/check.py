@@ -3,6 +3,7 @@
 A value that was wrong by itself is UNSET here and is left alone: one mistake, one problem.
 """
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -27,6 +28,10 @@ def check(file: File, walk: Walk) -> None:
     for name, lane in lanes.items():
         if isinstance(lane, Lane):
             _lane(lane, ("lane", name), walk)
+            _models(lane, file, ("lane", name), walk)
+    for name in file.delegate if isinstance(file.delegate, dict) else ():
+        if name in ("gpu", "xnnpack", "cpu"):
+            walk.note(("delegate", name), "is a word of the agent's own", "Give the library another name.")
     for name, rule in file.rule.items() if isinstance(file.rule, dict) else ():
         if isinstance(rule, rules.Config):
             _rule(rule, lanes, ("rule", name), walk)
@@ -40,9 +45,39 @@ def _lane(lane: Lane, key: Key, walk: Walk) -> None:
         _window(lane, key, walk)
         if isinstance(lane.source.config, camera.Config):
             _camera(lane.source.config, (*key, "source"), walk)
+
+
+def _models(lane: Lane, file: File, key: Key, walk: Walk) -> None:
+    earlier: list[str] = []
+    libraries = file.delegate if isinstance(file.delegate, dict) else {}
     for name, one in lane.model.items() if isinstance(lane.model, dict) else ():
         if isinstance(one, model.Config):
             _model(one, (*key, "model", name), walk)
+            _delegates(one, libraries, (*key, "model", name, "delegates"), walk)
+            _stage(one, lane, earlier, (*key, "model", name), walk)
+        earlier.append(name)
+
+
+def _delegates(one: model.Config, libraries: Mapping[str, Any], key: Key, walk: Walk) -> None:
+    known = [*model.DELEGATES, *libraries]
+    for index, name in enumerate(one.delegates if isinstance(one.delegates, tuple) else ()):
+        if isinstance(name, str) and name not in known:
+            walk.note((*key, index), f"there is no delegate {shown(name)}", did_you_mean(name, known, "Delegates"))
+
+
+def _stage(one: model.Config, lane: Lane, earlier: list[str], key: Key, walk: Walk) -> None:
+    """A model on another's detections."""
+    if not isinstance(one.on, str) or one.on == "input":
+        if one.margin:
+            walk.note((*key, "margin"), "has no use where the model looks at the whole input", "Take it out.")
+    elif one.on not in earlier:
+        what = "stands later" if one.on in lane.model else "is no model of this lane"
+        remedy = (
+            "Put it before this one." if one.on in lane.model else did_you_mean(one.on, ["input", *earlier], "Take")
+        )
+        walk.note((*key, "on"), f"{shown(one.on)} {what}", remedy)
+    elif lane.window is not None:
+        walk.note((*key, "on"), "a window of samples has no crops", 'Take it out, or write "input".')
 
 
 def _summaries(lane: Lane, key: Key, walk: Walk) -> None:

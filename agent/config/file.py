@@ -54,6 +54,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["auto", "litert", "tflite-runtime"],
         Meta(description='What runs the models: "auto" takes LiteRT, and tflite-runtime where only that is installed.'),
     ] = "auto"
+    models_at_once: Annotated[
+        Annotated[int, Meta(ge=1, le=256)] | None,
+        Meta(
+            description="So many models run at the same time, the others wait their turn in order; left out: one a core."
+        ),
+    ] = None
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +81,10 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     model: Annotated[
         dict[Name, model.Config], Meta(min_length=1, description="The models that look at its inputs, in this order.")
     ]
+    cores: Annotated[
+        tuple[Annotated[int, Meta(ge=0, le=1023)], ...],
+        Meta(description="The processor cores that its models run on, counted from 0; left out: any."),
+    ] = ()
     zone: Annotated[dict[Name, rules.Zone], Meta(description="Areas of the picture that rules can name.")] = {}
 
 

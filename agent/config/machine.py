@@ -23,6 +23,7 @@ def check(file: File, walk: Walk) -> None:
     _data(file, walk)
     for name, lane in file.lane.items() if isinstance(file.lane, dict) else ():
         if isinstance(lane, Lane):
+            _cores(lane, ("lane", name, "cores"), walk)
             _source(getattr(lane.source, "config", None), ("lane", name, "source"), walk)
             for title, one in lane.model.items() if isinstance(lane.model, dict) else ():
                 if isinstance(one, model.Config):
@@ -59,6 +60,13 @@ def _data(file: File, walk: Walk) -> None:
             f"{folder} cannot be written by this user",
             "Name another folder, or give this one to the agent's user.",
         )
+
+
+def _cores(lane: Lane, key: Key, walk: Walk) -> None:
+    here = os.sched_getaffinity(0)
+    for index, core in enumerate(lane.cores if isinstance(lane.cores, tuple) else ()):
+        if isinstance(core, int) and core not in here:
+            walk.note((*key, index), f"this machine has no core {core}", f"It has {', '.join(map(str, sorted(here)))}.")
 
 
 def _source(source: Any, key: Key, walk: Walk) -> None:

@@ -7,6 +7,9 @@ from msgspec import Meta
 
 from agent.values import NAME_PATTERN, RelativePath
 
+# What `delegates` can name beside the `[delegate]` tables.
+DELEGATES = ("gpu", "edgetpu", "xnnpack", "cpu")
+
 
 class Delegate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[delegate.NAME]` table: hardware of this machine that a vendor's library drives. Models name it in `delegates`."""
@@ -47,6 +50,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="What it looks at: `input`, or the name of an earlier model of the lane: then the crops of that model's detections."
         ),
     ] = "input"
+    margin: Annotated[
+        float,
+        Meta(ge=0, le=2, description="Crops grow by so much of their size at every side, where `on` names a model."),
+    ] = 0.0
     delegates: Annotated[
         Annotated[tuple[Annotated[str, Meta(pattern=NAME_PATTERN)], ...], Meta(min_length=1)] | Literal["auto"],
         Meta(

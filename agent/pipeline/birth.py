@@ -95,7 +95,7 @@ def _model(loaded: Loaded, lane: str, model: str, state: LaneState, live: LiveLa
         licence=runner.licence,
         asked=asked,
         got=got.delegate,
-        why=None if asked[0] in (got.delegate, "auto") else f"{asked[0]} is not to be had here",
+        why=got.degraded or (None if asked[0] in (got.delegate, "auto") else f"{asked[0]} is not to be had here"),
     )
 
 

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -14,10 +15,14 @@ from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
 from agent.messages.envelope import grain_seconds
 from agent.pipeline.lane import Loop, Model
-from agent.pipeline.models import Runner, file_digest, open_model
+from agent.pipeline.models import Machine, file_digest, open_model
+from agent.pipeline.runner import Runner
 from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
 from agent.records import LaneSecond
+
+if TYPE_CHECKING:
+    from agent.inference.turns import Turns
 
 
 class Opened(msgspec.Struct, kw_only=True):
@@ -28,7 +33,7 @@ class Opened(msgspec.Struct, kw_only=True):
 
 
 @contextmanager
-def open_models(name: str, lane: Lane, runtime: str) -> Iterator[Opened]:
+def open_models(name: str, lane: Lane, machine: Machine) -> Iterator[Opened]:
     """Opens what opens. Problems with Exit.MODEL, one a model in order, when no model of the lane does."""
     kind: Literal["frame", "window"] = "window" if lane.window is not None else "frame"
     with ExitStack() as stack:
@@ -37,7 +42,7 @@ def open_models(name: str, lane: Lane, runtime: str) -> Iterator[Opened]:
             where = f"lane.{name}.model.{model_name}"
             try:
                 opened.runners[model_name] = stack.enter_context(
-                    open_model(model_name, config, runtime=runtime, where=where, kind=kind)
+                    open_model(model_name, config, machine=machine, where=where, kind=kind)
                 )
             except Problem as problem:
                 opened.problems[model_name] = problem
@@ -58,7 +63,13 @@ def new_loop(
     """A lane's loop in its first state. active: rules whose event had started when the agent last stopped."""
     source = source_kind(lane)
     models = [
-        Model(name=model, runner=runner, every_us=round((lane.model[model].every_s or 0.0) * 1e6))
+        Model(
+            name=model,
+            runner=runner,
+            every_us=round((lane.model[model].every_s or 0.0) * 1e6),
+            on=None if lane.model[model].on == "input" else lane.model[model].on,
+            margin=lane.model[model].margin,
+        )
         for model, runner in runners.items()
     ]
     gate = unpack = windows = None
@@ -81,6 +92,17 @@ def new_loop(
         windows=windows,
         rules=Rules(own_rules, lane.zone, active) if own_rules else None,
         learn=units.learn,
+    )
+
+
+def machine(file: File, turns: "Turns | None", *, measure: bool) -> Machine:
+    """measure: whether "auto" may try this machine's hardware; else it is the CPU, as a replay wants it."""
+    return Machine(
+        runtime=file.device.runtime,
+        libraries=file.delegate,
+        cache=Path(file.device.data) / "cache",
+        auto=None if measure else ("xnnpack",),
+        turns=turns,
     )
 
 

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from agent.events.rules import Rules
 from agent.gating import Gate
+from agent.pipeline.crops import look_at_crops
 from agent.problems import Problem
 from agent.records import (
     Detections,
@@ -36,9 +38,13 @@ class Windows(Protocol):
 
 
 class Model(msgspec.Struct, kw_only=True):
+    """on: the earlier model whose detections it looks at, None: the input. margin: by how much of its size a crop grows at every side."""
+
     name: str
     runner: Runner
     every_us: int = 0
+    on: str | None = None
+    margin: float = 0.0
     looked_us: int | None = None
     problem: str | None = None  # why the newest input failed
 
@@ -106,17 +112,34 @@ class Loop:
         if (self._gate is not None and not self._gate.take(record)) or not due:
             self._gated += 1
             return
-        results = [self._infer(model, record) for model in due]
-        if any(result.detections is not None for result in results):
+        results: dict[str, Inference] = {}
+        for model in due:
+            if model.on is None:
+                results[model.name] = self._infer(model, record, partial(model.runner.look, record))
+            else:
+                self._look_at_crops(model, model.on, record, results)
+        if not results:
+            self._gated += 1
+        elif any(result.detections is not None for result in results.values()):
             self._inferred += 1
         else:
             self._failed += 1
 
-    def _infer(self, model: Model, record: Frame | SampleWindow) -> Inference:
+    def _look_at_crops(
+        self, model: Model, on: str, record: Frame | SampleWindow, results: dict[str, Inference]
+    ) -> None:
+        """Where the earlier model found nothing, or did not look, there is nothing to look at."""
+        earlier = results.get(on)
+        of = earlier.detections if earlier is not None else None
+        if of is not None and len(of) and isinstance(record, Frame):
+            look = partial(look_at_crops, model.runner, record, of, model.margin)
+            results[model.name] = self._infer(model, record, look)
+
+    def _infer(self, model: Model, record: Frame | SampleWindow, look: Callable[[], Detections]) -> Inference:
         before_ms = self._milliseconds()
         model.looked_us = record.at_us
         try:
-            detections, model.problem = model.runner.look(record), None
+            detections, model.problem = look(), None
         except Problem as problem:
             detections, model.problem = None, str(problem)
         except Exception as error:  # one picture that a model or its decoder chokes on is no reason to end the lane

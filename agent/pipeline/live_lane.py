@@ -1,6 +1,7 @@
 """A lane that runs: opens its models and its source, pushes records through its loop until it is told to stop or its source ends."""
 
 import logging
+import os
 import random
 import threading
 from collections.abc import Callable
@@ -14,11 +15,12 @@ from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.lane import Loop
 from agent.pipeline.live import FRAMES, READS, Live
-from agent.pipeline.models import Runner
+from agent.pipeline.models import Machine
 from agent.pipeline.mute_rules import mute_rules
 from agent.pipeline.recorder import Recorder
+from agent.pipeline.runner import Runner
 from agent.pipeline.units import Units
-from agent.problems import Problem, Problems
+from agent.problems import Exit, Problem, Problems
 from agent.records import Gap, Input, LaneSecond, Tick
 from agent.sources.reopening import Reopening
 
@@ -34,6 +36,7 @@ class LiveLane:
         name: str,
         file: File,
         *,
+        machine: Machine,
         clock: Clock,
         submit: Callable[[LaneSecond], None],
         recorder: Recorder | None,
@@ -52,7 +55,7 @@ class LiveLane:
         self.loop: Loop | None = None
         self._lane = file.lane[name]
         self._rules: dict[str, Rule] = dict(file.rule)
-        self._runtime = file.device.runtime
+        self._machine = machine
         self._clock = clock
         self.stop = (
             threading.Event()
@@ -90,9 +93,10 @@ class LiveLane:
             self.stop.set()
 
     def _open_and_loop(self) -> None:
+        self._pin()
         kind = build.source_kind(self._lane)
         config = self._lane.source.config
-        with build.open_models(self.name, self._lane, self._runtime) as opened:
+        with build.open_models(self.name, self._lane, self._machine) as opened:
             self.runners = opened.runners
             self.model_problems = {model: str(self._place(problem)) for model, problem in opened.problems.items()}
             if not self._restarted:
@@ -129,6 +133,20 @@ class LiveLane:
                     capture.join(_CAPTURE_END_S)
         self.state = "ended" if ended else "stopped"
         logging.getLogger(__name__).info(fact("lane is over", lane=self.name, state=self.state))
+
+    def _pin(self) -> None:
+        """Keeps this thread, and those that its models make, on the lane's cores."""
+        if not self._lane.cores:
+            return
+        try:
+            os.sched_setaffinity(0, self._lane.cores)
+        except OSError:
+            raise Problem(
+                where=f"lane.{self.name}.cores",
+                what=f"this machine lets the agent run on none of the cores {', '.join(map(str, self._lane.cores))}",
+                remedy="Name cores that it has (`nproc`, counted from 0), or take the key out",
+                code=Exit.CONFIG,
+            ) from None
 
     def _take(self, loop: Loop, record: Input | Tick, note: Callable[[Input | Tick], None] | None) -> None:
         """A record that breaks the loop ends the lane, after a tick of what was taken until then."""

@@ -1,149 +1,173 @@
 """A `[lane.X.model.Y]` table → a Runner: session, input and decoder put together. Inference and decoding do not know each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from agent.catalogue.entries import Entry, entries, find
 from agent.catalogue.fetch import cached
-from agent.decoding import Options, Shape, _recognise
+from agent.decoding import Options, Shape, Wants, _recognise
 from agent.inference import Session, Tensor, metadata, model_file
-from agent.inference.features_input import FeaturesInput, dequantise
-from agent.inference.interpreter import open_session
+from agent.inference.features_input import FeaturesInput
 from agent.inference.metadata import Metadata, Normalisation
-from agent.inference.model import Config
+from agent.inference.model import Config, Delegate
 from agent.inference.preprocess import Preprocess
+from agent.inference.session import Wanted, open_session
+from agent.pipeline.runner import Runner
 from agent.problems import Exit, Problem
-from agent.records import Detections, Frame, Placement, SampleWindow
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from agent.inference.turns import Turns
+
+Kind = Literal["frame", "window"]
 
 
-class Runner(msgspec.Struct, kw_only=True):
-    """A model ready to look at inputs; one thread owns it. digest: sha256 of the file in hex. licence: None when nobody says it."""
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What all models of this process share. libraries: the `[delegate]` tables. cache: where trials and measured choices are remembered.
 
-    name: str
-    decoder: str
-    digest: str
-    labels: tuple[str, ...]
-    licence: str | None
-    runtime: str
-    delegate: str
-    session: Session
-    reader: Any  # a decoding.Decoder, or a decoding.RowsDecoder
-    frames: Preprocess | None = None
-    windows: FeaturesInput | None = None
+    auto: what `delegates = "auto"` means here, None: measure. turns: so that no session starves another.
+    """
 
-    def look(self, record: Frame | SampleWindow) -> Detections:
-        """Problem: the record is of the other kind, or does not fit the input; the runtime failed."""
-        if isinstance(record, Frame) and self.frames is not None:
-            placement = self.frames.fill(record.pixels)
-            found: Detections = self.reader.decode(self.session.run(), placement)
-            return found
-        if isinstance(record, SampleWindow) and self.windows is not None:
-            return self._look_at_window(record, self.windows)
-        raise Problem(
-            where=f"model {self.name}",
-            what=f"a {type(record).__name__} came to a model for {'frames' if self.frames is not None else 'windows'}",
-            remedy="Give the lane the source that the model is for",
-            code=Exit.MODEL,
-        )
-
-    def _look_at_window(self, window: SampleWindow, windows: FeaturesInput) -> Detections:
-        import numpy as np
-
-        given = windows.rows(window.samples if window.features is None else window.features)
-        if not hasattr(self.reader, "decode_rows"):
-            if len(given) != 1:
-                raise windows.misfit(window.samples if window.features is None else window.features)
-            windows.fill(given[0])
-            found: Detections = self.reader.decode(self.session.run(), Placement())
-            return found
-        rebuilt = np.stack([self._run_row(row, windows) for row in given])
-        anomalies: Detections = self.reader.decode_rows(given, rebuilt)
-        return anomalies
-
-    def _run_row(self, row: "NDArray[np.float32]", windows: FeaturesInput) -> "NDArray[np.float32]":
-        windows.fill(row)
-        return dequantise(self.session.run()[0].reshape(-1), self.session.outputs[0])
+    runtime: str = "auto"
+    libraries: Mapping[str, Delegate] = {}
+    cache: Path | None = None
+    auto: tuple[str, ...] | None = None
+    turns: "Turns | None" = None
 
 
 @contextmanager
 def open_model(
-    name: str, config: Config, *, runtime: str = "auto", where: str, kind: Literal["frame", "window"]
+    name: str, config: Config, *, machine: Machine | None = None, masks: bool = False, where: str, kind: Kind
 ) -> Iterator[Runner]:
-    """Problem (Exit.MODEL): the file, its digest, the runtime, an input that does not fit `kind`, no decoder, wrong labels."""
-    entry = _entry(config, where)
-    path = _path(config, entry, where)
+    """masks: the decoder gives them, for pictures.
+
+    Problem (Exit.MODEL): the file, its digest, the runtime, an input that does not fit `kind`, no decoder, wrong labels.
+    """
+    machine = machine or Machine()
+    entry = find_entry(config, where)
+    path = model_path(config, entry, where)
     model, digest = model_file.load(path, sha256=config.sha256, where=where)
     said = metadata.read(model)
-    with open_session(
-        model,
-        delegates=("xnnpack",) if config.delegates == "auto" else config.delegates,
+    with open_session(model, digest, wanted(config, said, machine), where=f"{where} ({path})") as session:
+        runner = _runner(name, config, said, entry, session, masks=masks, where=where, kind=kind)
+        runner.digest, runner.turns = digest, machine.turns
+        yield runner
+
+
+def wanted(config: Config, said: Metadata, machine: Machine) -> Wanted:
+    """Where and how the model's session shall be opened."""
+    delegates = config.delegates
+    if delegates == "auto" and machine.auto is not None:
+        delegates = machine.auto
+    return Wanted(
+        delegates=delegates,
+        libraries=machine.libraries,
         threads=config.threads,
-        runtime=runtime,
-        where=f"{where} ({path})",
-    ) as session:
-        if len(session.inputs) != 1:
-            raise Problem(
-                where=where,
-                what=f"the model has {len(session.inputs)} inputs, a lane fills one",
-                remedy="Take a model with one input",
-                code=Exit.MODEL,
-            )
-        inputs, outputs = _shapes(session.inputs), _shapes(session.outputs)
-        options = _options(config, said, _labels(config, said, entry, where))
-        decoder = (
-            config.decoder
-            or _recognise.recognise(
-                inputs, outputs, options, said=said.decoder or (entry.decoder if entry else None), where=where
-            ).decoder
+        runtime=machine.runtime,
+        signature=config.signature,
+        input_px=config.input_px or said.input_px,
+        cache=machine.cache,
+    )
+
+
+def _runner(
+    name: str,
+    config: Config,
+    said: Metadata,
+    entry: Entry | None,
+    session: Session,
+    *,
+    masks: bool,
+    where: str,
+    kind: Kind,
+) -> Runner:
+    given_names, gotten_names = said.input_names, said.output_names
+    if len(session.inputs) != 1:
+        raise Problem(
+            where=where,
+            what=f"the model has {len(session.inputs)} inputs, a lane fills one",
+            remedy="Take a model with one input",
+            code=Exit.MODEL,
         )
-        kind_of_decoder = _recognise.load(decoder, where)
-        frames, windows = None, None
-        if kind == "frame":
-            frames = _frames(config, said, kind_of_decoder, session, where)
-        else:
-            normalisation = _normalisation(config, said, None)
-            windows = FeaturesInput(session.inputs[0], session.input_array(0), normalisation=normalisation, where=where)
-        reader = kind_of_decoder.open_decoder(inputs, outputs, options, where)
-        if kind == "frame" and hasattr(reader, "decode_rows"):
-            raise Problem(
-                where=f"{where}.decoder",
-                what=f"{decoder} compares windows of samples, and this lane gives frames",
-                remedy="Give this lane a sensor, or take another decoder",
-                code=Exit.MODEL,
-            )
-        yield Runner(
-            name=name,
-            decoder=decoder,
-            digest=digest,
-            labels=reader.labels,
-            licence=said.licence or (entry.licence if entry else None),
-            runtime=session.runtime,
-            delegate=session.delegate,
-            session=session,
-            reader=reader,
-            frames=frames,
-            windows=windows,
+    index = 0
+    inputs, outputs = shapes(session.inputs, given_names), shapes(session.outputs, gotten_names)
+    inputs = (inputs[index], *inputs[:index], *inputs[index + 1 :])
+    options = read_options(config, said, read_labels(config, said, entry, where), inputs[0], masks=masks)
+    recognised = recognise(config, said, entry, inputs, outputs, options, where)
+    module = _recognise.load(recognised.decoder, where)
+    reader = module.open_decoder(inputs, outputs, options, where)
+    if (
+        kind == "window"
+        and not hasattr(reader, "decode_rows")
+        and len(inputs[0].shape) == 4
+        and reader.gives in ("detections", "areas")
+    ):
+        raise Problem(
+            where=f"{where}.decoder",
+            what=f"{recognised.decoder} reads pictures, and this lane gives windows of samples",
+            remedy="Give this lane a camera, or take a model for sensor windows",
+            code=Exit.MODEL,
         )
+    runner = Runner(
+        name=name,
+        decoder=recognised.decoder,
+        why=recognised.why,
+        digest="",
+        labels=reader.labels,
+        licence=said.licence or (entry.licence if entry else None),
+        session=session,
+        reader=reader,
+        input_index=index,
+    )
+    if kind == "frame":
+        wants = family_wants(module, inputs, outputs, options)
+        runner.frames = _frames(config, said, wants, session, index, where)
+    else:
+        normalisation = _normalisation(config, said, None)
+        runner.windows = FeaturesInput(
+            session.inputs[index], session.input_array(index), normalisation=normalisation, where=where
+        )
+    return runner
+
+
+def recognise(
+    config: Config,
+    said: Metadata,
+    entry: Entry | None,
+    inputs: tuple[Shape, ...],
+    outputs: tuple[Shape, ...],
+    options: Options,
+    where: str,
+) -> _recognise.Recognised:
+    """The decoder, and why. Problem as `_recognise.recognise`."""
+    if config.decoder is not None:
+        return _recognise.Recognised(decoder=config.decoder, why="the config says so")
+    named = said.decoder or (entry.decoder if entry else None)
+    return _recognise.recognise(inputs, outputs, options, said=named, where=where)
+
+
+def family_wants(module: ModuleType, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...], options: Options) -> Wants:
+    """How frames are given to this model; some families hold models that differ in it."""
+    if hasattr(module, "wants"):
+        own: Wants = module.wants(inputs, outputs, options)
+        return own
+    wants: Wants = module.WANTS
+    return wants
 
 
 def file_digest(config: Config) -> str | None:
     """sha256 of the model's file in hex; None when it cannot be read."""
     try:
-        return model_file.load(_path(config, _entry(config, ""), ""), sha256=None, where="")[1]
+        return model_file.load(model_path(config, find_entry(config, ""), ""), sha256=None, where="")[1]
     except Problem:
         return None
 
 
-def _entry(config: Config, where: str) -> Entry | None:
+def find_entry(config: Config, where: str) -> Entry | None:
     if config.catalogue is None:
         return None
     try:
@@ -152,7 +176,7 @@ def _entry(config: Config, where: str) -> Entry | None:
         raise Problem(where=f"{where}.catalogue", what=problem.what, remedy=problem.remedy, code=Exit.MODEL) from None
 
 
-def _path(config: Config, entry: Entry | None, where: str) -> Path:
+def model_path(config: Config, entry: Entry | None, where: str) -> Path:
     if entry is None:
         return Path(config.path or "")
     path = cached(entry)
@@ -166,7 +190,7 @@ def _path(config: Config, entry: Entry | None, where: str) -> Path:
     return path
 
 
-def _labels(config: Config, said: Metadata, entry: Entry | None, where: str) -> tuple[str, ...]:
+def read_labels(config: Config, said: Metadata, entry: Entry | None, where: str) -> tuple[str, ...]:
     """The config's file, else the model's own, else what the catalogue names."""
     if config.labels is not None:
         return model_file.load_labels(Path(config.labels), where=f"{where}.labels")
@@ -179,7 +203,10 @@ def _labels(config: Config, said: Metadata, entry: Entry | None, where: str) -> 
     return () if entry.labels == "in the file" else tuple(text.strip() for text in entry.labels.split(","))
 
 
-def _options(config: Config, said: Metadata, labels: tuple[str, ...]) -> Options:
+def read_options(
+    config: Config, said: Metadata, labels: tuple[str, ...], given: Shape, *, masks: bool = False
+) -> Options:
+    """What a decoder is told. given: the input that frames or windows go to."""
     return Options(
         labels=labels,
         background=config.background,
@@ -187,14 +214,19 @@ def _options(config: Config, said: Metadata, labels: tuple[str, ...]) -> Options
         score=config.score if config.score is not None else said.score,
         iou=config.iou,
         top=config.top,
+        masks=masks,
+        input_px=(given.shape[1], given.shape[2]) if len(given.shape) == 4 else (0, 0),
+        task=said.task,
+        keypoint_shape=said.keypoint_shape,
+        keypoint_names=said.keypoint_names,
+        suppressed=said.suppressed,
     )
 
 
-def _frames(config: Config, said: Metadata, decoder: ModuleType, session: Session, where: str) -> Preprocess:
-    wants = decoder.WANTS
+def _frames(config: Config, said: Metadata, wants: Wants, session: Session, index: int, where: str) -> Preprocess:
     return Preprocess(
-        session.inputs[0],
-        session.input_array(0),
+        session.inputs[index],
+        session.input_array(index),
         resize=config.resize or wants.resize,
         interpolation=config.interpolation,
         color=config.color,
@@ -205,13 +237,13 @@ def _frames(config: Config, said: Metadata, decoder: ModuleType, session: Sessio
     )
 
 
-def _normalisation(config: Config, said: Metadata, wants: Any) -> Normalisation | None:
+def _normalisation(config: Config, said: Metadata, wants: Wants | None) -> Normalisation | None:
     """Config before metadata before what the decoder's family wants; None: as the input's own quantisation says."""
     if config.mean is not None or config.std is not None:
         return Normalisation(mean=_channels(config.mean, 0.0), std=_channels(config.std, 1.0))
     if said.normalisation and said.normalisation[0] is not None:
         return said.normalisation[0]
-    if wants is not None and wants.mean is not None:
+    if wants is not None and wants.mean is not None and wants.std is not None:
         return Normalisation(mean=wants.mean, std=wants.std)
     return None
 
@@ -223,7 +255,9 @@ def _channels(value: float | tuple[float, ...] | None, absent: float) -> tuple[f
     return value if isinstance(value, tuple) else (float(value),)
 
 
-def _shapes(tensors: tuple[Tensor, ...]) -> tuple[Shape, ...]:
+def shapes(tensors: tuple[Tensor, ...], names: tuple[str, ...]) -> tuple[Shape, ...]:
+    """Tensors as decoders see them. names: what TFLite metadata calls them, or ()."""
+    said = names if len(names) == len(tensors) else ("",) * len(tensors)
     return tuple(
         Shape(
             name=tensor.name,
@@ -231,6 +265,7 @@ def _shapes(tensors: tuple[Tensor, ...]) -> tuple[Shape, ...]:
             dtype=tensor.dtype,
             scale=tensor.scale,
             zero_point=tensor.zero_point,
+            said=name,
         )
-        for tensor in tensors
+        for tensor, name in zip(tensors, said, strict=True)
     )

@@ -67,6 +67,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         learn_time()
         supervisor = Supervisor(
             file,
+            machine=build.machine(file, None, measure=True),
             clock=clock,
             stop=stop,
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),

@@ -14,6 +14,7 @@ from agent.clock import Clock
 from agent.config.file import File
 from agent.log import Repeated, fact
 from agent.pipeline.live_lane import LiveLane
+from agent.pipeline.models import Machine
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
@@ -37,6 +38,7 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     delegate: str
     sha256: str
     problem: str | None
+    degraded: str | None = None  # why it does not run where it was opened
 
 
 class LaneState(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,7 @@ class Supervisor:
         self,
         file: File,
         *,
+        machine: Machine,
         clock: Clock,
         stop: threading.Event,
         rng: random.Random,
@@ -76,6 +79,7 @@ class Supervisor:
         place: Callable[[Problem], Problem] = lambda problem: problem,
     ) -> None:
         self._file = file
+        self._machine = machine
         self._clock = clock
         self._stop = stop
         self._rng = rng
@@ -93,6 +97,7 @@ class Supervisor:
         return LiveLane(
             name,
             self._file,
+            machine=self._machine,
             clock=self._clock,
             submit=self._submit,
             units=self._units,
@@ -219,7 +224,11 @@ def _state(watched: _Watched, held: str | None) -> LaneState:
         restarts=watched.restarts,
         models={
             name: ModelState(
-                runtime=runner.runtime, delegate=runner.delegate, sha256=runner.digest, problem=problems.get(name)
+                runtime=runner.runtime,
+                delegate=runner.delegate,
+                sha256=runner.digest,
+                problem=problems.get(name),
+                degraded=runner.degraded,
             )
             for name, runner in lane.runners.items()
         },

@@ -150,13 +150,13 @@ def _results(transaction: Transaction, lane: int, inference: Inference, found: D
     scores = found.scores.tolist()
     boxes = None if found.boxes is None else found.boxes.tolist()
     values = None if found.values is None else found.values.tolist()
-    keypoints = None if found.keypoints is None else _keypoints(found.keypoints)
+    extras = _extras(found)
     rows: list[tuple[Any, ...]] = []
     for place, label in enumerate(found.labels):
         x0, y0, x1, y1 = (None, None, None, None) if boxes is None else [_e4(part) for part in boxes[place]]
         rows.append((
             boot, at_us, lane, model, transaction.name("label", label), _e4(scores[place]), x0, y0, x1, y1, None,
-            None if values is None else values[place], None if keypoints is None else keypoints[place],
+            None if values is None else values[place], None if extras is None else extras[place],
         ))  # fmt: skip
     return rows
 
@@ -164,6 +164,15 @@ def _results(transaction: Transaction, lane: int, inference: Inference, found: D
 def _e4(number: float) -> int | None:
     """Ten-thousandths, as many as a column holds; what is no number is NULL."""
     return max(-_MOST, min(_MOST, round(number * E4))) if math.isfinite(number) else None
+
+
+def _extras(found: Detections) -> list[bytes] | None:
+    """The `extra` of each row: keypoints, else a vector as little-endian float32."""
+    if found.keypoints is not None:
+        return _keypoints(found.keypoints)
+    if found.vectors is not None:
+        return [row.astype("<f4").tobytes() for row in found.vectors]
+    return None
 
 
 def _keypoints(keypoints: "NDArray[np.float32]") -> list[bytes]:

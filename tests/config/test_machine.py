@@ -110,3 +110,12 @@ def test_where_a_model_lies(tmp_path, monkeypatch):
     assert str(model_file(model.Config(path="/a/b.tflite"))) == "/a/b.tflite"
     assert model_file(model.Config(catalogue="blazeface")) is None
     assert model_file(model.Config(catalogue="none-such")) is None
+
+
+def test_cores_that_are_not_here_are_named(problems, tmp_path):
+    _models(tmp_path)
+    here = max(os.sched_getaffinity(0))
+    place = "[lane.yard.source]"
+    (found,) = problems((place, f"[lane.yard]\ncores = [{here}, 1000]\n{place}"), on_this_machine=True)
+    assert found.startswith("yard.toml:7 lane.yard.cores[1]: this machine has no core 1000")
+    assert f"{here}" in found

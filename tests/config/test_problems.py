@@ -166,6 +166,38 @@ def test_the_good_config_has_no_problem(problems):
             "7 lane.yard.summaries",
             "at least 1",
         ),
+        (
+            'path = "faces.tflite"',
+            'path = "faces.tflite"\ndelegates = ["gpu", "npu"]',
+            "11 lane.yard.model.faces.delegates[1]",
+            "no delegate",
+        ),
+        (
+            'path = "faces.tflite"',
+            'path = "faces.tflite"\ndelegates = []',
+            "11 lane.yard.model.faces.delegates",
+            "at least 1",
+        ),
+        (
+            "[mqtt]",
+            '[delegate.gpu]\nlibrary = "libvx_delegate.so"\n[mqtt]',
+            "24 delegate.gpu",
+            "another name",
+        ),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\non = "view"', "11 lane.yard.model.faces.on", "no model"),
+        (
+            'path = "faces.tflite"',
+            'path = "faces.tflite"\non = "view"\n[lane.yard.model.view]\npath = "view.tflite"',
+            "11 lane.yard.model.faces.on",
+            "Put it before",
+        ),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\nmargin = 0.1', "11 lane.yard.model.faces.margin", "no use"),
+        (
+            'path = "bearing.tflite"',
+            'path = "bearing.tflite"\n[lane.pump.model.more]\npath = "more.tflite"\non = "bearing"',
+            "23 lane.pump.model.more.on",
+            "no crops",
+        ),
         ("mqtts://broker.example.com:8883", "http://broker", "25 mqtt.url", "mqtts://"),
         ("mqtts://broker.example.com:8883", "mqtts://", "25 mqtt.url", "not an address"),
         ("mqtts://broker.example.com:8883", "mqtts://host:port", "25 mqtt.url", "not an address"),
@@ -181,6 +213,12 @@ def test_each_mistake_is_named_where_it_is(problems, old, new, where, words):
     assert any(line.startswith(f"yard.toml:{where}: ") and words in line for line in found), found
     if "mqqt" not in new and "recording" not in new:
         assert len(found) == 1, found
+
+
+def test_a_delegate_of_the_file_s_own_and_a_second_stage_are_good(problems):
+    own = '[delegate.npu]\nlibrary = "libvx_delegate.so"\noptions = { cache = true }\n[mqtt]'
+    second = 'path = "faces.tflite"\n[lane.yard.model.age]\npath = "age.tflite"\non = "faces"\nmargin = 0.2\ndelegates = ["npu", "cpu"]'
+    assert problems(("[mqtt]", own), ('path = "faces.tflite"', second)) == []
 
 
 @pytest.mark.parametrize("url", ["mqtt://localhost", "mqtt://127.0.0.1:1883", "mqtt://[::1]", "mqtts://10.0.0.1"])

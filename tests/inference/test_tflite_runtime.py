@@ -16,12 +16,12 @@ import sys
 import cv2
 from pathlib import Path
 from agent.inference.model import Config
-from agent.pipeline.models import open_model
+from agent.pipeline.models import Machine, open_model
 from agent.records import Frame
 from agent.values import RelativePath
 folder = Path(sys.argv[1])
 config = Config(path=RelativePath(folder / "models" / "mobilenet_v1_0.25_128_quant.tflite"))
-with open_model("m", config, runtime="tflite-runtime", where="m", kind="frame") as runner:
+with open_model("m", config, machine=Machine(runtime="tflite-runtime"), where="m", kind="frame") as runner:
     found = runner.look(Frame(at_us=0, pixels=cv2.imread(str(folder / "images" / "parrot.jpg"))))
     print(runner.runtime, found.labels)
 """

@@ -26,6 +26,7 @@ class Scripted:
     digest = "0" * 64
     labels: tuple[str, ...] = ()
     licence = None
+    degraded = None
 
     def __init__(self, answers: Mapping[int, list[str] | Exception]) -> None:
         self._answers = answers

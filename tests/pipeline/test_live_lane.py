@@ -11,6 +11,7 @@ from peers.runners import Scripted
 from agent.config.read import read
 from agent.pipeline.lane import Loop, Model
 from agent.pipeline.live_lane import LiveLane
+from agent.pipeline.models import Machine
 from agent.pipeline.units import Units
 from agent.records import Frame, Input, LaneSecond, SampleWindow, Tick
 
@@ -23,7 +24,7 @@ class Choking:
 def test_a_record_that_breaks_the_lane_is_stored_and_recorded_with_what_came_before(tmp_path: Path) -> None:
     clock, seconds, noted = ManualClock(boot_us=5_300_000), list[LaneSecond](), list[Input | Tick]()
     lane = LiveLane(
-        "yard", read(write_config(tmp_path, "gate-07", scene(tmp_path, 2)), environment={}).file, clock=clock,
+        "yard", read(write_config(tmp_path, "gate-07", scene(tmp_path, 2)), environment={}).file, machine=Machine(), clock=clock,
         submit=seconds.append, recorder=None, units=Units(), active=frozenset(), restarted=False, place=lambda problem: problem,
     )  # fmt: skip
     loop = Loop(

@@ -15,6 +15,7 @@ from peers.agents import VIEW_MODEL, scene, write_config
 from peers.manual_clock import ManualClock
 
 from agent.config.read import read
+from agent.pipeline.models import Machine
 from agent.pipeline.recorder import Recorder, open_recorder
 from agent.pipeline.supervisor import LaneState, Supervisor
 from agent.pipeline.units import Units
@@ -71,6 +72,7 @@ class Rig:
         self.held: set[str] = set()  # lanes that are not waited for
         self.supervisor = Supervisor(
             read(config, environment={}).file,
+            machine=Machine(),
             clock=self.clock,
             stop=self.stop,
             rng=random.Random(5),

@@ -80,6 +80,17 @@ def test_keypoints_values_and_numbers_that_are_none(tmp_path: Path) -> None:
     assert rows[1] == (368000, None, 36.8125, None)
 
 
+def test_vectors_are_float32_of_their_row(tmp_path: Path) -> None:
+    two = Detections(
+        labels=("embedding", "embedding"),
+        scores=np.ones(2, np.float32),
+        vectors=np.array([[0.5, -1.0], [2.0, 3.0]], np.float32),
+    )
+    with opened(tmp_path) as store:
+        rows = stored(store, [second("yard", 6_000_000, two)], "SELECT extra FROM result ORDER BY id")
+    assert [np.frombuffer(row[0], "<f4").tolist() for row in rows] == [[0.5, -1.0], [2.0, 3.0]]
+
+
 def test_idle_seconds_of_a_group_are_one_row_that_ends_with_the_window(tmp_path: Path) -> None:
     # Boot second 0 is 30.5 s into a UTC minute: the minute ends at boot time 29.5 s.
     seconds = [second("yard", number * 1_000_000, alive_us=900_000) for number in range(25, 33)]
