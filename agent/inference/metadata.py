@@ -1,23 +1,27 @@
 """What a model file says of itself: TFLite metadata (the TFLITE_METADATA buffer, a flatbuffer "M001" of
-tensorflow/lite/support/metadata/metadata_schema.fbs) and the files in the zip at its end. Read with the standard library alone.
+tensorflow/lite/support/metadata/metadata_schema.fbs), the files in the zip at its end, Ultralytics' text. The standard library reads them.
 
 A damaged or absent part is left out, never an error: the config can say the same.
 """
 
 import io
 import json
-import struct
+import math
+import re
 import zipfile
-from typing import Any
+import zlib
 
 import msgspec
 
-from agent.inference.model_file import parse_labels
+from agent.inference import ultralytics
+from agent.inference._flatbuffer import DAMAGED, Table
+from agent.inference.labels import parse_labels
 
 _LABELS_AXIS, _LABELS_VALUE = 2, 3  # AssociatedFileType
 _NORMALISATION = 1  # ProcessUnitOptions
 _MOST_BYTES = 4 << 20
-_DAMAGED = (struct.error, IndexError, ValueError, UnicodeDecodeError, OverflowError)
+_MOST_FILES = 100
+_LABELS_NAME = re.compile(r"(^|[^a-z])(labels?|labelmap|classes)([^a-z].*)?\.(txt|json|csv|pbtxt)$", re.IGNORECASE)
 
 
 class Normalisation(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,13 +37,16 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     input_names, output_names: what TFLite metadata calls the tensors, in the graph's order, "" where it does not. source: who wrote it:
     "TFLite metadata", "Ultralytics", "edge-agent" or "" (nothing there). From Ultralytics' text: task, keypoint_shape (points, 2 or 3),
     keypoint_names, suppressed (doubles are removed inside the model, or its head gives none), input_px (width, height).
+    labels_source: the file inside the model that the labels are from, or "Ultralytics".
     """
 
     name: str = ""
+    description: str = ""
     author: str = ""
     licence: str = ""
     source: str = ""
     labels: tuple[str, ...] = ()
+    labels_source: str = ""
     normalisation: tuple[Normalisation | None, ...] = ()
     input_names: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
@@ -59,137 +66,134 @@ class _Agent(msgspec.Struct, frozen=True, kw_only=True):
     features: str | None = None
 
 
+class _Tensors(msgspec.Struct):
+    """What is filled while the flatbuffer is walked: what came before the damage stays. files: (name, type, locale) of the outputs'."""
+
+    name: str = ""
+    description: str = ""
+    author: str = ""
+    licence: str = ""
+    normalisation: list[Normalisation | None] = []
+    input_names: list[str] = []
+    output_names: list[str] = []
+    files: list[tuple[str, int, str]] = []
+    found: bool = False
+
+
 def read(model: bytes) -> Metadata:
     """Never raises: what cannot be read is left out."""
     files = _files(model)
     tensors = _tensors(model)
     agent = _agent(files)
-    named = [name for name, kind in tensors["files"] if kind in (_LABELS_AXIS, _LABELS_VALUE)]
-    texts = [name for name in files if name.endswith(".txt") and "label" in name.lower()]
-    chosen = next((name for name in [*named, *texts] if name in files), None)
+    said = ultralytics.read(files, model) or ultralytics.Said()
+    labels, labels_source = _labels(files, tensors)
+    if not labels and said.labels:
+        labels, labels_source = said.labels, "Ultralytics"
+    known = said != ultralytics.Said()
+    source = "edge-agent" if "edge-agent.json" in files else "Ultralytics" if known else ""
     return Metadata(
-        name=tensors["name"],
-        author=tensors["author"],
-        licence=tensors["licence"],
-        labels=parse_labels(files[chosen].decode(errors="replace")) if chosen else (),
-        normalisation=tuple(tensors["normalisation"]),
+        name=tensors.name,
+        description=tensors.description or said.description,
+        author=tensors.author or said.author,
+        licence=tensors.licence or said.licence,
+        source=source or ("TFLite metadata" if tensors.found else ""),
+        labels=labels,
+        labels_source=labels_source,
+        normalisation=tuple(tensors.normalisation),
+        input_names=tuple(tensors.input_names),
+        output_names=tuple(tensors.output_names),
         decoder=agent.decoder,
         score=agent.score,
         features=agent.features,
+        task=said.task,
+        keypoint_shape=said.keypoint_shape,
+        keypoint_names=said.keypoint_names,
+        suppressed=said.suppressed,
+        input_px=said.input_px,
     )
+
+
+def _labels(files: dict[str, bytes], tensors: _Tensors) -> tuple[tuple[str, ...], str]:
+    """The labels and the file's name. What the outputs name comes first, of several languages the one without a locale, then English."""
+    named = sorted(
+        (file for file in tensors.files if file[1] in (_LABELS_AXIS, _LABELS_VALUE)),
+        key=lambda file: (file[2] != "", not file[2].startswith("en")),
+    )
+    for name in [*(file[0] for file in named), *filter(_LABELS_NAME.search, files)]:
+        labels = parse_labels(files.get(name, b"").decode(errors="replace"))
+        if labels:
+            return labels, name
+    return (), ""
 
 
 def _agent(files: dict[str, bytes]) -> _Agent:
     try:
         return msgspec.convert(json.loads(files.get("edge-agent.json", b"{}")), _Agent)
-    except (ValueError, msgspec.ValidationError):
+    except (ValueError, RecursionError, msgspec.ValidationError):
         return _Agent()
 
 
 def _files(model: bytes) -> dict[str, bytes]:
-    """The members of the zip at the file's end; large ones are left out (a zip can promise any size)."""
+    """The members of the zip at the file's end; large ones are left out (a zip can promise any size), and those that cannot be read."""
+    unreadable = (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        KeyError,
+        *DAMAGED,
+    )
+    files: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
-            small = [member for member in archive.infolist()[:100] if member.file_size <= _MOST_BYTES]
-            return {member.filename: archive.read(member) for member in small}
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, *_DAMAGED):
-        return {}
-    except Exception as error:
-        if type(error).__module__ in ("zlib", "lzma", "bz2"):
-            return {}
-        raise
+            for member in archive.infolist()[:_MOST_FILES]:
+                if member.file_size > _MOST_BYTES or member.compress_type not in (
+                    zipfile.ZIP_STORED,
+                    zipfile.ZIP_DEFLATED,
+                ):
+                    continue
+                try:
+                    files[member.filename] = archive.read(member)
+                except unreadable:
+                    continue
+    except unreadable:
+        pass
+    return files
 
 
-def _tensors(model: bytes) -> dict[str, Any]:
-    """name, author, licence, normalisation of each input, (file name, type) of every output's files."""
-    found: dict[str, Any] = {"name": "", "author": "", "licence": "", "normalisation": [], "files": []}
+def _tensors(model: bytes) -> _Tensors:
+    found = _Tensors()
     try:
-        root = _Table.root(model)
-        buffers = root.tables(4)
+        root = Table.root(model)
         for entry in root.tables(6):
             if entry.text(0) == "TFLITE_METADATA":
-                _walk(_Table.root(buffers[entry.number(1, "<I")].raw(0)), found)
-    except _DAMAGED:
+                buffers = root.tables(4)
+                _walk(Table.root(buffers[entry.number(1, "<I")].raw(0)), found)
+    except DAMAGED:
         pass
     return found
 
 
-def _walk(metadata: "_Table", found: dict[str, Any]) -> None:
-    found["name"], found["author"], found["licence"] = metadata.text(0), metadata.text(4), metadata.text(5)
+def _walk(metadata: Table, found: _Tensors) -> None:
+    found.name, found.description = metadata.text(0), metadata.text(1)
+    found.author, found.licence = metadata.text(4), metadata.text(5)
+    found.found = True
     for subgraph in metadata.tables(3)[:1]:
         for tensor in subgraph.tables(2):
-            found["normalisation"].append(_normalisation(tensor))
+            found.input_names.append(tensor.text(0))
+            found.normalisation.append(_normalisation(tensor))
         for tensor in subgraph.tables(3):
-            found["files"] += [(file.text(0), file.number(2, "<b")) for file in tensor.tables(6)]
+            found.output_names.append(tensor.text(0))
+            found.files += [(file.text(0), file.number(2, "<b"), file.text(3)) for file in tensor.tables(6)]
 
 
-def _normalisation(tensor: "_Table") -> Normalisation | None:
+def _normalisation(tensor: Table) -> Normalisation | None:
     for unit in tensor.tables(4):
         options = unit.table(1)
         if unit.number(0, "<B") == _NORMALISATION and options is not None:
             mean, std = options.floats(0), options.floats(1)
-            if mean and std and 0.0 not in std:
+            if mean and std and all(map(math.isfinite, (*mean, *std))) and 0.0 not in std:
                 return Normalisation(mean=mean, std=std)
     return None
-
-
-class _Table:
-    """A flatbuffer table, read by slot number. Every offset is checked by `struct` or by hand; a bad one raises one of _DAMAGED."""
-
-    def __init__(self, data: bytes, position: int) -> None:
-        self._data, self._position = data, position
-        self._vtable = position - self._at("<i", position)
-
-    @classmethod
-    def root(cls, data: bytes) -> "_Table":
-        return cls(data, int(struct.unpack_from("<I", data, 0)[0]))
-
-    def _at(self, form: str, position: int) -> int:
-        if position < 0:
-            raise IndexError(position)
-        return int(struct.unpack_from(form, self._data, position)[0])
-
-    def _slot(self, slot: int) -> int:
-        """Position of a field, 0 when it is absent."""
-        entry = 4 + 2 * slot
-        if entry + 2 > self._at("<H", self._vtable):
-            return 0
-        offset = self._at("<H", self._vtable + entry)
-        return self._position + offset if offset else 0
-
-    def _follow(self, position: int) -> int:
-        return position + self._at("<I", position)
-
-    def number(self, slot: int, form: str) -> int:
-        position = self._slot(slot)
-        return self._at(form, position) if position else 0
-
-    def table(self, slot: int) -> "_Table | None":
-        position = self._slot(slot)
-        return _Table(self._data, self._follow(position)) if position else None
-
-    def _vector(self, slot: int, size: int) -> tuple[int, int]:
-        """(position of the first, count)"""
-        position = self._slot(slot)
-        if not position:
-            return 0, 0
-        start = self._follow(position)
-        count = self._at("<I", start)
-        if start + 4 + count * size > len(self._data):
-            raise IndexError(count)
-        return start + 4, count
-
-    def raw(self, slot: int) -> bytes:
-        start, count = self._vector(slot, 1)
-        return self._data[start : start + count]
-
-    def text(self, slot: int) -> str:
-        return self.raw(slot).decode()
-
-    def floats(self, slot: int) -> tuple[float, ...]:
-        start, count = self._vector(slot, 4)
-        return struct.unpack_from(f"<{count}f", self._data, start) if count else ()
-
-    def tables(self, slot: int) -> "list[_Table]":
-        start, count = self._vector(slot, 4)
-        return [_Table(self._data, self._follow(start + 4 * index)) for index in range(count)]

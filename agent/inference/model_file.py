@@ -1,14 +1,13 @@
-"""A model file and its labels: read whole, its digest compared. One flipped bit in three changes a model's output silently: only the
+"""A model file: read whole, its digest compared. One flipped bit in three changes a model's output silently: only the
 digest finds it.
 """
 
 import hashlib
-import re
 from pathlib import Path
 
+from agent.inference.labels import load_labels as load_labels
 from agent.problems import Exit, Problem
 
-_NUMBERED = re.compile(r"\s*(\d+)[\s:,]+(.+?)\s*")
 _MOST_BYTES = 1 << 30
 
 
@@ -40,29 +39,3 @@ def load(path: Path, *, sha256: str | None, where: str) -> tuple[bytes, str]:
             code=Exit.MODEL,
         )
     return model, digest
-
-
-def load_labels(path: Path, *, where: str) -> tuple[str, ...]:
-    """Labels, one a line; "12 dog" on every line gives the class its number (classes between have their number as label)."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(
-            where=where,
-            what=f"the labels file {path} cannot be read: {error}",
-            remedy="Give a UTF-8 text file with one label a line",
-            code=Exit.MODEL,
-        ) from None
-    return parse_labels(text)
-
-
-def parse_labels(text: str) -> tuple[str, ...]:
-    """Blank lines at the end are not labels."""
-    lines = text.rstrip().splitlines()
-    numbered = [_NUMBERED.fullmatch(line) for line in lines]
-    if not lines or any(match is None for match in numbered):
-        return tuple(line.strip() for line in lines)
-    by_number = {int(match[1]): match[2] for match in numbered if match is not None}
-    if max(by_number) > 100_000:
-        return tuple(line.strip() for line in lines)
-    return tuple(by_number.get(number, str(number)) for number in range(max(by_number) + 1))

@@ -9,7 +9,6 @@ import pytest
 from peers.tiny_models import one_op
 
 from agent.inference import metadata
-from agent.inference.model_file import parse_labels
 
 PROJECT = Path(__file__).parents[2]
 
@@ -46,6 +45,8 @@ def test_reads_what_our_own_models_hold(writer: ModuleType) -> None:
     assert found.labels == ("anomaly",)
     assert found.normalisation == (metadata.Normalisation(mean=(1.5, 2.5, -3.0), std=(0.5, 2.0, 4.0)),)
     assert (found.decoder, found.score, found.features) == ("anomaly", 1.25, "log-bands")
+    assert (found.source, found.licence, found.labels_source) == ("edge-agent", "Apache-2.0", "labels.txt")
+    assert (found.input_names, found.output_names) == (("given",), ("result",))
 
 
 def test_reads_a_publisher_s_model(testdata: Path) -> None:
@@ -53,6 +54,9 @@ def test_reads_a_publisher_s_model(testdata: Path) -> None:
     assert len(found.labels) == 1001
     assert found.labels[1] == "tench, Tinca tinca"
     assert found.normalisation == (metadata.Normalisation(mean=(127.5,), std=(127.5,)),)
+    assert found.source == "TFLite metadata"
+    assert (found.author, found.licence) == ("TFLite", "")
+    assert len(found.input_names) == len(found.output_names) == 1
 
 
 def test_a_model_without_metadata_says_nothing(testdata: Path) -> None:
@@ -73,17 +77,3 @@ def test_damage_never_raises(writer: ModuleType) -> None:
         metadata.read(bytes(copy))
     for _ in range(200):
         metadata.read(rng.randbytes(rng.randrange(200)))
-
-
-@pytest.mark.parametrize(
-    ("text", "labels"),
-    [
-        ("cat\ndog\n\n", ("cat", "dog")),
-        ("0 cat\n2  traffic light\n", ("cat", "1", "traffic light")),
-        ("cat\n\ndog", ("cat", "", "dog")),
-        ("3 blind mice\nhouse", ("3 blind mice", "house")),
-        ("", ()),
-    ],
-)
-def test_labels(text: str, labels: tuple[str, ...]) -> None:
-    assert parse_labels(text) == labels

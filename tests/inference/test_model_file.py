@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.inference.model_file import load, load_labels
+from agent.inference.model_file import load
 from agent.problems import Exit, Problem
 
 
@@ -33,11 +33,3 @@ def test_missing_empty_and_a_folder(tmp_path: Path) -> None:
         with pytest.raises(Problem, match=said) as caught:
             load(tmp_path / name, sha256=None, where="m")
         assert caught.value.code == Exit.MODEL
-
-
-def test_labels_that_are_no_text(tmp_path: Path) -> None:
-    (tmp_path / "labels.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(Problem, match="UTF-8"):
-        load_labels(tmp_path / "labels.txt", where="m.labels")
-    with pytest.raises(Problem, match="No such file"):
-        load_labels(tmp_path / "none.txt", where="m.labels")
