@@ -1,5 +1,6 @@
 """What decoders of boxes share: thresholds in the model's own numbers, suppression of doubles, the way back from the input to the frame."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,32 +36,105 @@ def real(array: "NDArray[Any]", shape: Shape) -> "NDArray[np.float32]":
     return (values - np.float32(shape.zero_point)) * np.float32(shape.scale) if shape.scale else values
 
 
-def strongest(scores: "NDArray[np.float32]", least: float, most: int = MOST_CANDIDATES) -> "NDArray[np.intp]":
-    """Indexes of the scores ≥ least, the greatest first, at most `most`; equal ones in their order."""
+def least_number(least: float, shape: Shape) -> "int | np.float32":
+    """The threshold in the output's own numbers: they reach it exactly where their real values (`real`) are ≥ float32(least).
+
+    A quantised output's may be one above its type's range: then nothing reaches it.
+    """
     import numpy as np
 
-    found = np.flatnonzero(scores >= np.float32(least))
-    order = np.argsort(-scores[found], kind="stable")[:most]
-    kept: NDArray[np.intp] = found[order]
+    wanted = np.float32(least)
+    if not shape.scale:
+        return wanted
+    info = np.iinfo(shape.dtype)
+
+    def reaches(number: int) -> bool:
+        return bool(real(np.array(number), shape) >= wanted)
+
+    # ceil(least / scale + zero point) is wrong by one where float32 rounds the other way.
+    number = min(max(math.ceil(float(wanted) / shape.scale + shape.zero_point), info.min), info.max + 1)
+    while number > info.min and reaches(number - 1):
+        number -= 1
+    while number <= info.max and not reaches(number):
+        number += 1
+    return number
+
+
+def strongest(scores: "NDArray[Any]", least: "float | np.float32", most: int = MOST_CANDIDATES) -> "NDArray[np.intp]":
+    """Indexes of the scores ≥ least, the greatest first, at most `most`; equal ones in their order.
+
+    scores may be a quantised output's numbers; `least` is then theirs (`least_number`).
+    """
+    import numpy as np
+
+    if scores.dtype.kind in "iu":
+        info = np.iinfo(scores.dtype)
+        if least > info.max:
+            return np.zeros(0, np.intp)
+        found = np.flatnonzero(scores >= scores.dtype.type(max(math.ceil(least), info.min)))
+    else:
+        found = np.flatnonzero(scores >= np.float32(least))
+    values = scores[found]
+    if len(found) > most:  # argpartition alone would pick among equal ones at the cut as it likes
+        cut = values[np.argpartition(values, -most)[-most]]
+        above = values > cut
+        above[np.flatnonzero(values == cut)[: most - np.count_nonzero(above)]] = True
+        found, values = found[above], values[above]
+    kept: NDArray[np.intp] = found[np.argsort(-values.astype(np.float64), kind="stable")]
     return kept
 
 
-def suppress(boxes: "NDArray[np.float32]", iou: float) -> "NDArray[np.intp]":
-    """Greedy non-maximum suppression. boxes: (n, 4) x0, y0, x1, y1, the best first. Indexes of those kept, in order."""
+def suppress(boxes: "NDArray[np.float32]", iou: float, classes: "NDArray[np.intp] | None" = None) -> "NDArray[np.intp]":
+    """Greedy non-maximum suppression. boxes: (n, 4) x0, y0, x1, y1, the best first. Indexes of those kept, in order.
+
+    A box goes when it overlaps a kept one by more than `iou`; with classes (n,) only one of its own class.
+    """
     import numpy as np
 
-    x0, y0, x1, y1 = boxes.T
+    if len(boxes) < 2:
+        return np.arange(len(boxes))
+    x0, y0, x1, y1 = np.ascontiguousarray(boxes.T)
     areas = np.maximum(x1 - x0, 0) * np.maximum(y1 - y0, 0)
-    rest = np.arange(len(boxes))
-    kept = []
-    while rest.size:
-        best, rest = rest[0], rest[1:]
-        kept.append(best)
-        width = np.minimum(x1[best], x1[rest]) - np.maximum(x0[best], x0[rest])
-        height = np.minimum(y1[best], y1[rest]) - np.maximum(y0[best], y0[rest])
-        common = np.maximum(width, 0) * np.maximum(height, 0)
-        rest = rest[common <= iou * np.maximum(areas[best] + areas[rest] - common, 1e-12)]
+    common = np.minimum(x1[:, None], x1) - np.maximum(x0[:, None], x0)
+    np.maximum(common, 0, out=common)
+    height = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
+    common *= np.maximum(height, 0, out=height)
+    union = np.add(areas[:, None], areas, out=height)
+    union -= common
+    doubles = common > np.float32(iou) * np.maximum(union, np.float32(1e-12))
+    if classes is not None:
+        doubles &= classes[:, None] == classes
+    # A row of bits is one Python integer: marking the doubles of a kept box is one `|`.
+    rows = np.packbits(doubles, axis=1, bitorder="little")
+    gone, kept = 0, []
+    for index in range(len(boxes)):
+        if not gone >> index & 1:
+            kept.append(index)
+            gone |= int.from_bytes(rows[index].tobytes(), "little")
     return np.array(kept, np.intp)
+
+
+def in_pixels(coordinates: "NDArray[np.float32]") -> bool:
+    """Whether (n, m) coordinates of what was found are pixels: most rows reach beyond 2, which no share of the input does.
+
+    Most, for a single absurd box must not turn the others' unit.
+    """
+    import numpy as np
+
+    return bool(len(coordinates)) and float(np.median(coordinates.max(axis=1))) > 2
+
+
+def unit_boxes(boxes: "NDArray[np.float32]", size_px: tuple[int, int]) -> "NDArray[np.float32]":
+    """(n, 2k) x, y pairs in pixels or shares of the input → shares. size_px: (height, width) of the input, as `Options.input_px`."""
+    import numpy as np
+
+    if not in_pixels(boxes):
+        return boxes
+    height, width = size_px
+    shares: NDArray[np.float32] = (boxes.reshape(len(boxes), -1, 2) / np.array((width, height), np.float32)).reshape(
+        boxes.shape
+    )
+    return shares
 
 
 def to_frame(points: "NDArray[np.float32]", placement: Placement) -> "NDArray[np.float32]":
@@ -82,6 +156,12 @@ def clip_boxes(boxes: "NDArray[np.float32]") -> "NDArray[np.float32]":
     x0, y0, x1, y1 = clipped.T
     ordered = (np.minimum(x0, x1), np.minimum(y0, y1), np.maximum(x0, x1), np.maximum(y0, y1))
     return np.stack(ordered, axis=1).astype(np.float32)
+
+
+def seen(boxes: "NDArray[np.float32]", least: float = 1e-6) -> "NDArray[np.bool_]":
+    """(n,) which of the clipped boxes still have an extent: one that lay wholly outside the frame has none."""
+    visible: NDArray[np.bool_] = (boxes[:, 2] - boxes[:, 0] > least) & (boxes[:, 3] - boxes[:, 1] > least)
+    return visible
 
 
 def expect(shapes: Sequence[Shape], wanted: Sequence[tuple[int, ...]], decoder: str, where: str) -> tuple[int, ...]:
