@@ -131,9 +131,8 @@ def unit_boxes(boxes: "NDArray[np.float32]", size_px: tuple[int, int]) -> "NDArr
     if not in_pixels(boxes):
         return boxes
     height, width = size_px
-    shares: NDArray[np.float32] = (boxes.reshape(len(boxes), -1, 2) / np.array((width, height), np.float32)).reshape(
-        boxes.shape
-    )
+    pairs = boxes.reshape(len(boxes), -1, 2) / np.array((width, height), np.float32)
+    shares: NDArray[np.float32] = pairs.reshape(boxes.shape).astype(np.float32)
     return shares
 
 
