@@ -1,10 +1,13 @@
-"""BlazeFace and BlazePose from outputs written by hand."""
+"""BlazeFace and BlazePose from outputs written by hand, and BlazeFace on a picture where the model is on this machine."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agent.decoding import Options, Shape, blazeface, blazepose
 from agent.decoding._anchors import centres
+from agent.decoding._recognise import recognise
 from agent.problems import Exit, Problem
 from agent.records import Placement
 
@@ -31,7 +34,7 @@ def open_face(**options: object):
 
 
 def test_anchors_are_mediapipe_s() -> None:
-    face, pose = centres(128, (8, 16, 16, 16)), centres(224, (8, 16, 32, 32, 32))
+    face, pose = centres(((16, 2), (8, 6))), centres(((28, 2), (14, 2), (7, 6)))
     assert face.shape == (896, 2)
     assert pose.shape == (2254, 2)
     np.testing.assert_allclose(
@@ -109,3 +112,101 @@ def test_other_shapes_are_named(module) -> None:
     with pytest.raises(Problem, match="1×10×16") as caught:
         module.open_decoder((), shapes(10, 16), Options(), "m")
     assert caught.value.code == Exit.MODEL
+
+
+# input side, (stride, anchors a cell) of each grid: the published models'
+FACES = [(128, ((8, 2), (16, 6))), (256, ((16, 2), (32, 6))), (192, ((4, 1),))]
+
+
+def image(side: int) -> tuple[Shape, ...]:
+    return (Shape(name="input", shape=(1, side, side, 3), dtype="float32", scale=0.0, zero_point=0),)
+
+
+def encoded(side: int, grids: tuple[tuple[int, int], ...], box: tuple[float, ...]) -> list[np.ndarray]:
+    """Per grid (logits, numbers) of one face: x0, y0, x1, y1 in pixels, on an anchor near its middle, its points along its diagonal."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    outputs = []
+    for index, (stride, anchors) in enumerate(grids):
+        cells = side // stride
+        logits, numbers = np.full((cells, cells, anchors), -50.0), np.zeros((cells, cells, anchors, 16))
+        if index == len(grids) - 1:
+            row, column = int(y // stride), int(x // stride)
+            cx, cy = (column + 0.5) * stride, (row + 0.5) * stride
+            logits[row, column, 0] = 3.0
+            points = [(box[0] + (box[2] - box[0]) * k / 5, box[1] + (box[3] - box[1]) * k / 5) for k in range(6)]
+            numbers[row, column, 0, :4] = (x - cx, y - cy, box[2] - box[0], box[3] - box[1])
+            numbers[row, column, 0, 4:] = [value for px, py in points for value in (px - cx, py - cy)]
+        outputs += [logits[None], numbers.reshape(1, cells, cells, -1)]
+    return [output.astype(np.float32) for output in outputs]
+
+
+@pytest.mark.parametrize(("side", "grids"), FACES)
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("quantised", [False, True])
+def test_a_face_of_every_published_size(
+    side: int, grids: tuple[tuple[int, int], ...], split: bool, quantised: bool
+) -> None:
+    box = (side * 0.3, side * 0.4, side * 0.5, side * 0.75)
+    arrays = encoded(side, grids, box)
+    if not split:
+        logits, numbers = arrays[0::2], arrays[1::2]
+        arrays = [
+            np.concatenate([one.reshape(1, -1, 16) for one in numbers], axis=1),
+            np.concatenate([one.reshape(1, -1, 1) for one in logits], axis=1),
+        ]
+    scale = 0.8 if quantised else 0.0
+    if quantised:
+        arrays = [np.clip(np.round(array / scale) + 10, -128, 127).astype(np.int8) for array in arrays]
+    given = tuple(
+        Shape(name=f"t{i}", shape=array.shape, dtype=str(array.dtype), scale=scale, zero_point=10 if quantised else 0)
+        for i, array in enumerate(arrays)
+    )
+    assert recognise(image(side), given, Options(), said=None, where="m").decoder == "blazeface"
+    found = blazeface.open_decoder(image(side), given, Options(), "m").decode(arrays, Placement())
+    assert (found.labels, found.indexes) == (("face",), (0,))
+    np.testing.assert_allclose(found.boxes[0] * side, box, atol=0.9 if quantised else 1e-3)
+    np.testing.assert_allclose(found.keypoints[0, 5, :2] * side, box[2:], atol=0.9 if quantised else 1e-3)
+
+
+def test_the_older_pose_model() -> None:
+    given = shapes(896, 12)
+    assert recognise(image(128), given, Options(), said=None, where="m").decoder == "blazepose"
+    scores, boxes = np.full((1, 896, 1), -9.0, np.float32), np.zeros((1, 896, 12), np.float32)
+    scores[0, 512] = 3.0  # cell 0, 0 of the grid of stride 16
+    boxes[0, 512, 4:8] = (56, 56, 56, 24)  # the middle of 128 pixels, the circle 32 pixels above it
+    found = blazepose.open_decoder(image(128), given, Options(), "m").decode([scores, boxes], Placement())
+    np.testing.assert_allclose(found.boxes, [[0.25, 0.25, 0.75, 0.75]], atol=1e-6)
+
+
+def test_numbers_that_are_none_and_faces_outside_are_left_out() -> None:
+    outputs = face_outputs((5, 4.0, 20.0), (600, 4.0, 20.0), (880, 4.0, 20.0))
+    outputs[1][0, 5, 2] = np.nan
+    outputs[1][0, 600, 0] = -500.0
+    outputs[0][0, 700, 0] = np.nan
+    assert len(open_face().decode(outputs, Placement())) == 1
+
+
+def test_more_than_one_label_is_refused() -> None:
+    with pytest.raises(Problem, match="2 labels for 1 class"):
+        open_face(labels=("face", "cat"))
+    assert open_face(labels=("head",)).labels == ("head",)
+
+
+def test_the_model_of_the_catalogue_finds_the_face(testdata: Path) -> None:
+    import cv2
+
+    from agent.catalogue.entries import entries, find
+    from agent.catalogue.fetch import cached
+    from agent.inference.model import Config
+    from agent.pipeline.models import open_model
+    from agent.records import Frame
+
+    if cached(find("blazeface", entries())) is None:
+        pytest.skip("blazeface of the catalogue is not on this machine (edge-agent models fetch blazeface)")
+    with open_model("faces", Config(catalogue="blazeface"), where="m", kind="frame") as runner:
+        pixels = cv2.imread(str(testdata / "images" / "grace_hopper.bmp"))
+        found = runner.look(Frame(at_us=0, pixels=pixels))
+    assert found.labels == ("face",)
+    np.testing.assert_allclose(found.boxes[0], [0.33, 0.24, 0.72, 0.57], atol=0.03)
+    eye_right, eye_left, nose = found.keypoints[0, :3, :2]
+    assert eye_right[0] < nose[0] < eye_left[0]
