@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from peers.tiny_models import one_op
+from peers.tiny_models import copying, one_op, remembering, where_true
 
 from agent.inference.interpreter import open_session
 from agent.problems import Exit, Problem
+
+RELU = one_op("RELU", (1, 4))
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +66,41 @@ def test_arrays_may_outlive_the_session(mobilenet: bytes) -> None:
     assert int(found.astype(int).sum()) >= 0
 
 
-def test_a_resized_input_gets_new_arrays() -> None:
-    with open_session(one_op("RELU", (1, 4)), where="m") as session:
-        with pytest.raises(Problem) as caught:  # a fixed graph says so
-            session.resize_input(0, (2, 4))  # type: ignore[attr-defined]
-        assert caught.value.code == Exit.MODEL
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64", "float16", "float32", "bool"])
+def test_every_type_goes_in_and_comes_out(dtype: str) -> None:
+    given = np.array([[0, 1], [2, 3]]).astype(dtype)
+    with open_session(copying(dtype, (2, 2)), where="m") as session:
+        assert (session.inputs[0].dtype, session.outputs[0].dtype) == (dtype, dtype)
+        assert (session.inputs[0].scale, session.inputs[0].zero_point) == (0.0, 0)
+        session.input_array(0)[...] = given
+        found = session.run()[0]
+        assert found.dtype == given.dtype
+        np.testing.assert_array_equal(found, given)
+
+
+def test_an_output_may_have_another_size_at_every_run() -> None:
+    with open_session(where_true(5), where="m") as session:
+        for wanted in ([0, 3], [], [1], [0, 1, 2, 3, 4]):
+            session.input_array(0)[...] = [place in wanted for place in range(5)]
+            found = session.run()[0]
+            assert found.shape == (len(wanted), 1)
+            assert found.ravel().tolist() == wanted
+
+
+def test_what_a_model_remembers_is_forgotten_by_reset() -> None:
+    with open_session(remembering(), where="m") as session:
+        session.input_array(0)[...] = [[1, 2]]
+        assert [session.run()[0].tolist() for _ in range(2)] == [[[1, 2]], [[2, 4]]]
+        session.reset()  # type: ignore[attr-defined]
+        assert session.run()[0].tolist() == [[1, 2]]
+
+
+def test_another_hardware_is_never_claimed() -> None:
+    with pytest.raises(Problem, match="gpu cannot") as caught, open_session(RELU, delegates=("gpu",), where="m"):
+        pass
+    assert caught.value.code == Exit.MODEL
+    with open_session(RELU, delegates=("gpu", "cpu"), where="m") as session:
+        assert session.delegate == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -102,13 +134,22 @@ def test_damaged_models_are_problems_or_run(mobilenet: bytes) -> None:
     assert set(codes) == {Exit.MODEL}
 
 
-def test_an_op_that_is_missing_is_named() -> None:
-    with (
-        pytest.raises(Problem, match="FrobnicateImage") as caught,
-        open_session(one_op("", (1, 4), custom="FrobnicateImage"), where="m"),
-    ):
+@pytest.mark.parametrize(
+    ("model", "said", "remedy"),
+    [
+        (one_op("", (1, 4), custom="FrobnicateImage"), "the custom op FrobnicateImage", "lacks the op"),
+        (one_op("", (1, 4), custom="edgetpu-custom-op"), "compiled for the Edge TPU", 'delegates = ["edgetpu"]'),
+        (one_op("", (1, 4), custom="FlexErf"), "TensorFlow's own op Erf", "without SELECT_TF_OPS"),
+        (one_op("RELU", (1, 4), version=99), "the op RELU in version 99", "newer runtime"),
+        (one_op("SOFTMAX", (), dtype="float32"), "op SOFTMAX", "damaged"),
+    ],
+)
+def test_an_op_that_is_missing_or_wrong_is_named(model: bytes, said: str, remedy: str) -> None:
+    with pytest.raises(Problem) as caught, open_session(model, delegates=("cpu",), where="lane.a.model.b"):
         pass
-    assert "lacks the op" in caught.value.remedy
+    assert said in caught.value.what
+    assert remedy in caught.value.remedy
+    assert "\n" not in str(caught.value)
 
 
 def test_a_runtime_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
