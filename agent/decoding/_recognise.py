@@ -51,16 +51,30 @@ def recognise(
     if len(best) == 1:
         return Recognised(decoder=next(iter(best)), why=next(iter(best.values())))
     if best:
-        what = "several decoders could read it: " + "; ".join(f"{name} ({why})" for name, why in best.items())
-    else:
-        what = f"no decoder knows a model with outputs of {written([output.shape for output in outputs])}"
+        raise _ambiguous(best, where)
+    given, gotten = (written([one.shape for one in tensors]) for tensors in (inputs, outputs))
     raise Problem(
-        where=where,
-        what=what,
-        remedy=f"Set {where}.decoder to one of {', '.join(best or decoders())}"
-        + ("" if best else ' if the model is of that kind ("raw" stores the numbers as they are)'),
+        where=_key(where),
+        what=f"no decoder knows a model with inputs of {given or 'nothing'} and outputs of {gotten or 'nothing'}",
+        remedy=f"Set {_key(where)} if the model is of a kind that is known ({', '.join(decoders())}); "
+        '"raw" stores the numbers as they are',
         code=Exit.MODEL,
     )
+
+
+def _ambiguous(best: dict[str, str], where: str) -> Problem:
+    labels = " (labels, one a class, would say it, too)" if "classification" in best else ""
+    names = " or ".join(f'"{name}"' for name in best)
+    return Problem(
+        where=_key(where),
+        what="several decoders could read it: " + "; ".join(f"{name} ({why})" for name, why in best.items()),
+        remedy=f"Set {_key(where)} to {names}{labels}",
+        code=Exit.MODEL,
+    )
+
+
+def _key(where: str) -> str:
+    return f"{where}.decoder" if where else "decoder"
 
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> dict[str, Claim]:

@@ -1,7 +1,8 @@
-"""How unlike its healthy self a machine sounds: an autoencoder's output is compared with its input.
+"""How unlike its healthy self a machine sounds, or a part looks: an autoencoder's output is compared with its input.
 
-Input and output have the same size (log-bands: 64 an axis). Score of a window: the mean over the bands of (reconstruction - normalised input)²,
-the greatest of the axes. It has no unit; what is normal stands in the model's card and metadata (`score`, the healthy 99 % quantile).
+Input and output have the same size (log-bands: 64 an axis; a picture: all its numbers are one row). Score of a window: the mean over the bands of
+(reconstruction - normalised input)², the greatest of the axes. It has no unit; what is normal stands in the model's card and metadata (`score`,
+the healthy 99 % quantile).
 """
 
 import math
@@ -20,10 +21,11 @@ WANTS = Wants()
 
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
-    """Why this model looks like an autoencoder of features."""
-    del options
-    if len(inputs) == len(outputs) == 1 and inputs[0].shape == outputs[0].shape and math.prod(inputs[0].shape) > 1:
-        return Claim(Sure.POSSIBLE, "its output has the shape of its input") if len(inputs[0].shape) < 4 else None
+    """Why this model looks like an autoencoder. A picture of the input's shape may as well be a segmentation's classes: both claim it."""
+    if options.task is not None or len(options.labels) > 1 or not len(inputs) == len(outputs) == 1:
+        return None
+    if inputs[0].shape == outputs[0].shape and math.prod(inputs[0].shape) > 1:
+        return Claim(Sure.POSSIBLE, "its output has the shape of its input")
     return None
 
 

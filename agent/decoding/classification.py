@@ -1,10 +1,23 @@
-"""One class a picture (or window): an output of (1, classes) probabilities or logits. The shape of every TFLite classifier."""
+"""One class a picture (or window): an output of (1, classes) probabilities or logits. The shape of every TFLite classifier.
 
-import math
+With several outputs the classifier is the one whose count the labels have, or the only one that is not named as features.
+A single number with two labels is the probability of the second (Keras' binary classifier).
+Ultralytics' classifiers see the middle of the frame (torchvision's Resize and CenterCrop), others the whole frame.
+"""
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.decoding import Claim, Decoder, Gives, Options, Shape, Sure, Wants
+from agent.decoding._boxes import real, written
+from agent.decoding._tensors import (
+    called_embedding,
+    called_probability,
+    flat,
+    flat_count,
+    holds_probabilities,
+    picture_px,
+)
 from agent.problems import Exit, Problem
 from agent.records import Detections, Placement
 
@@ -13,101 +26,164 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WANTS = Wants()
+_TASK = "classify"
+
+
+def wants(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Wants:
+    """The middle of the frame for Ultralytics' classifiers."""
+    del inputs, outputs
+    return Wants(resize="crop") if options.task == _TASK else WANTS
 
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
     """Why this model looks like a classifier."""
-    if len(outputs) != 1 or math.prod(outputs[0].shape or (0,)) != max(outputs[0].shape or (0,)):
+    if options.task not in (None, _TASK):
         return None
-    count = math.prod(outputs[0].shape)
-    if len(inputs) == 1 and len(inputs[0].shape) == 4 and inputs[0].shape[3] in (1, 3) and count >= 2:
+    chosen = _choose(outputs, options)
+    if len(chosen) != 1:
+        return None
+    output = outputs[chosen[0]]
+    count = flat_count(output.shape)
+    if options.task == _TASK:
+        return Claim(Sure.SAID, "the file says its task is to classify")
+    if _fits(count, options) and not _same_shape(inputs, output):
+        return Claim(Sure.SHAPES, f"{count} {'numbers' if count > 1 else 'number'} out and labels for as many classes")
+    alone = len(outputs) == 1 or (len(flat(outputs)) == len(outputs) and called_probability(output))
+    if count < 2 or called_embedding(output) or not alone:
+        return None
+    if inputs and picture_px(inputs[0].shape):
         return Claim(Sure.POSSIBLE, f"one picture in, {count} numbers out")
-    if count >= 2 and len(options.labels) in (count, count - 1) and outputs[0].shape != inputs[0].shape:
-        return Claim(Sure.SHAPES, f"{count} numbers out and as many labels")
+    if (called_probability(output) or holds_probabilities(output)) and not _same_shape(inputs, output):
+        return Claim(Sure.POSSIBLE, f"{count} numbers out that are probabilities")
     return None
 
 
 def open_decoder(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options, where: str) -> Decoder:
-    """Problem (Exit.MODEL): not one output of (1, classes), or labels that do not fit their count."""
+    """Problem (Exit.MODEL): no output of (1, classes) or several, or labels that do not fit their count."""
     del inputs
-    if len(outputs) != 1 or math.prod(outputs[0].shape or (0,)) != max(outputs[0].shape or (0,)):
-        shapes = ", ".join("×".join(str(n) for n in output.shape) or "unknown" for output in outputs)
+    rows = flat(outputs)
+    if not rows:
         raise Problem(
             where=f"{where}.decoder",
-            what=f"classification reads one output of 1×classes, this model gives {shapes}",
+            what=f"classification reads one output of 1×classes, this model gives {written([o.shape for o in outputs])}",
             remedy="Take the decoder that belongs to the model, or leave `decoder` out",
             code=Exit.MODEL,
         )
-    count = math.prod(outputs[0].shape)
-    labels = options.labels
-    if options.background and len(labels) == count - 1:
-        labels = ("background", *labels)
-    if labels and len(labels) != count:
+    chosen = _choose(outputs, options)
+    if len(chosen) != 1:
+        counts = " and ".join(str(flat_count(outputs[index].shape)) for index in rows)
+        labels = f"{len(options.labels)} labels fit" if options.labels else "no labels tell"
         raise Problem(
             where=f"{where}.labels",
-            what=f"{len(labels)} labels for {count} classes",
-            remedy="Give the labels of this model, one a line"
-            + (", or set background = true: class 0 is one" if len(labels) == count - 1 else ""),
+            what=f"the model has outputs of {counts} numbers, and {labels} which one holds the classes"
+            if not options.labels
+            else f"the model has outputs of {counts} numbers, and {labels} {'none' if not chosen else 'several'} of them",
+            remedy="Give the labels of the classes, one a line",
             code=Exit.MODEL,
         )
-    return Classification(outputs[0], options, labels or tuple(str(index) for index in range(count)))
+    index = chosen[0]
+    count = flat_count(outputs[index].shape)
+    return Classification(index, outputs[index], options, _labels(count, options, where))
+
+
+def _choose(outputs: Sequence[Shape], options: Options) -> tuple[int, ...]:
+    """The outputs that may hold the classes: one, where it can be known."""
+    rows = flat(outputs)
+    if len(rows) < 2:
+        return rows
+    fitting = tuple(index for index in rows if _fits(flat_count(outputs[index].shape), options))
+    candidates = fitting if options.labels else tuple(index for index in rows if not called_embedding(outputs[index]))
+    # Logits and their softmax side by side: the softmax is meant.
+    named = tuple(index for index in candidates if called_probability(outputs[index]))
+    return named if len(candidates) > 1 and len(named) == 1 else candidates
+
+
+def _fits(count: int, options: Options) -> bool:
+    """One label less is the background's, which label files often leave out; two labels name the ends of one number."""
+    given = len(options.labels)
+    return given > 0 and ((given in (count, count - 1) and count > 1) or (given, count) == (2, 1))
+
+
+def _same_shape(inputs: Sequence[Shape], output: Shape) -> bool:
+    return bool(inputs) and inputs[0].shape == output.shape
+
+
+def _labels(count: int, options: Options, where: str) -> tuple[str, ...]:
+    """A text a class, the background's too. Problem (Exit.MODEL) when their counts differ."""
+    labels = options.labels
+    classes = 2 if count == 1 and len(labels) == 2 else count
+    if options.background and len(labels) == classes - 1:
+        labels = ("background", *labels)
+    if labels and len(labels) != classes:
+        raise Problem(
+            where=f"{where}.labels",
+            what=f"{len(labels)} labels for {classes} classes",
+            remedy="Give the labels of this model, one a line"
+            + (", or set background = true: class 0 is one" if len(labels) == classes - 1 else ""),
+            code=Exit.MODEL,
+        )
+    return labels or tuple(str(index) for index in range(classes))
 
 
 class Classification:
-    """The `top` (1) classes with at least `score` (0). A background class is never a result: where it wins, nothing was found."""
+    """The `top` (1) classes with at least `score` (0), the best first; equal ones by their number. Scores are cut to 0..1.
 
-    def __init__(self, output: Shape, options: Options, labels: tuple[str, ...]) -> None:
+    A background class is never a result: where it wins, nothing was found. NaN in the output: nothing was found.
+    """
+
+    def __init__(self, index: int, output: Shape, options: Options, labels: tuple[str, ...]) -> None:
         self.labels = labels
         self.gives: Gives = "classes"
         self.keypoint_names: tuple[str, ...] = ()
+        self._index = index
         self._output = output
+        self._binary = flat_count(output.shape) == 1 and len(labels) == 2
         self._least = options.score if options.score is not None else 0.0
         self._top = options.top or 1
         self._background = options.background
         self._softmax = options.softmax
-        if output.scale and options.softmax == "auto":
-            self._softmax = "false" if _holds_probabilities(output) else "true"
+        probabilities = holds_probabilities(output)
+        if probabilities is not None and options.softmax == "auto":
+            self._softmax = "false" if probabilities else "true"
 
     def decode(self, outputs: "list[NDArray[Any]]", placement: Placement) -> Detections:
         import numpy as np
 
         del placement
-        raw = outputs[0].reshape(-1)
-        if self._softmax == "false" and self._top == 1:  # the usual case: only the winner becomes a real number
+        raw = outputs[self._index].reshape(-1)
+        if self._softmax == "false" and self._top == 1 and not self._binary:
+            # The usual case: only the winner becomes a real number.
             best = int(raw.argmax())
             indexes = np.array([best])
-            scores = self._real(raw[best : best + 1])
+            scores = real(raw[best : best + 1], self._output)
         else:
-            values = self._probabilities(self._real(raw))
+            values = self._probabilities(real(raw, self._output))
             indexes = np.argsort(-values, kind="stable")[: self._top]
             scores = values[indexes]
-        kept = (scores >= np.float32(self._least)) & (scores > 0)
+        kept = (scores >= np.float32(self._least)) & (scores > 0)  # NaN is neither
         if self._background:
             kept &= indexes != 0
+        found = indexes[kept].tolist()
         return Detections(
-            labels=tuple(self.labels[index] for index in indexes[kept]), scores=scores[kept].astype(np.float32)
+            labels=tuple(self.labels[index] for index in found),
+            indexes=tuple(found),
+            scores=np.minimum(scores[kept], 1).astype(np.float32),
         )
-
-    def _real(self, raw: "NDArray[Any]") -> "NDArray[np.float32]":
-        import numpy as np
-
-        values: NDArray[np.float32] = raw.astype(np.float32)
-        if self._output.scale:
-            values = (values - np.float32(self._output.zero_point)) * np.float32(self._output.scale)
-        return values
 
     def _probabilities(self, values: "NDArray[np.float32]") -> "NDArray[np.float32]":
         import numpy as np
 
-        if self._softmax == "false" or (self._softmax == "auto" and values.min() >= -0.001 and values.max() <= 1.001):
+        if np.isnan(values).any():
+            return np.zeros(2 if self._binary else len(values), np.float32)
+        plain = self._softmax == "false" or (
+            self._softmax == "auto" and values.min() >= -0.001 and values.max() <= 1.001
+        )
+        if self._binary:
+            second = values if plain else 1 / (1 + np.exp(-np.clip(values, -80, 80)))
+            return np.concatenate([1 - second, second])
+        if plain:
             return values
+        values = np.clip(values, -1e6, 1e6)  # infinities have no difference
         powers = np.exp(values - values.max())
         result: NDArray[np.float32] = powers / powers.sum()
         return result
-
-
-def _holds_probabilities(output: Shape) -> bool:
-    """A quantised output says its range: 0..1 (uint8 from 0, int8 from -128) is what a softmax gives."""
-    lowest = -128 if output.dtype == "int8" else 0
-    least = (lowest - output.zero_point) * output.scale
-    return least >= -0.01 and least + 255 * output.scale <= 1.01

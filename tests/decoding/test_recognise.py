@@ -2,38 +2,98 @@
 
 import pytest
 
-from agent.decoding import Options, Shape
-from agent.decoding._recognise import decoders, load, recognise
+from agent.decoding import Options, Shape, Sure
+from agent.decoding._recognise import claims, decoders, load, recognise
 from agent.problems import Exit, Problem
 
 
-def shapes(*sizes: tuple[int, ...], names: tuple[str, ...] = ()) -> tuple[Shape, ...]:
+def shapes(
+    *sizes: tuple[int, ...],
+    names: tuple[str, ...] = (),
+    dtype: str = "float32",
+    scale: float = 0.0,
+    zero_point: int = 0,
+) -> tuple[Shape, ...]:
     return tuple(
-        Shape(name=names[i] if names else f"t{i}", shape=size, dtype="float32", scale=0.0, zero_point=0)
+        Shape(name=names[i] if names else f"t{i}", shape=size, dtype=dtype, scale=scale, zero_point=zero_point)
         for i, size in enumerate(sizes)
     )
 
 
 IMAGE = shapes((1, 96, 96, 3))
+SMALL = shapes((1, 192, 192, 3))
+YOLO = shapes((1, 640, 640, 3))
+MAP = shapes((1, 513, 513, 3))
+SELFIE = shapes((1, 256, 256, 3))
 OP = "TFLite_Detection_PostProcess"
+COCO = tuple(f"class {index}" for index in range(80))
+VOC = ("background", *(f"class {index}" for index in range(1, 21)))
+WINDOW = shapes((1, 64))
 
 
 @pytest.mark.parametrize(
-    ("inputs", "outputs", "labels", "decoder"),
+    ("inputs", "outputs", "options", "decoder"),
     [
-        (IMAGE, shapes((1, 1001)), (), "classification"),
-        (IMAGE, shapes((1, 1, 1, 5)), (), "classification"),
-        (shapes((1, 40)), shapes((1, 3)), ("a", "b", "c"), "classification"),
-        (IMAGE, shapes((1, 896, 16), (1, 896, 1)), (), "blazeface"),
-        (IMAGE, shapes((1, 896, 1), (1, 896, 16)), (), "blazeface"),
-        (IMAGE, shapes((1, 2254, 12), (1, 2254, 1)), (), "blazepose"),
-        (IMAGE, shapes((), (), (), (), names=(OP, f"{OP}:1", f"{OP}:2", f"{OP}:3")), (), "ssd"),
-        (IMAGE, shapes((1, 10, 4), (1, 10), (1, 10), (1,)), (), "ssd"),
-        (shapes((1, 64)), shapes((1, 64)), ("anomaly",), "anomaly"),
+        # One row of numbers.
+        (IMAGE, shapes((1, 1001)), {}, "classification"),
+        (IMAGE, shapes((1, 1001)), {"labels": tuple(map(str, range(1001)))}, "classification"),
+        (IMAGE, shapes((1, 1, 1, 5)), {}, "classification"),
+        (shapes((1, 3, 224, 224)), shapes((1, 1000)), {}, "classification"),
+        (shapes((1, 28, 28)), shapes((1, 10)), {}, "classification"),
+        (shapes((1, 40)), shapes((1, 3)), {"labels": ("a", "b", "c")}, "classification"),
+        (shapes((1, 490)), shapes((1, 12), names=("Softmax",)), {}, "classification"),
+        (shapes((1, 490)), shapes((1, 12), dtype="int8", scale=1 / 256, zero_point=-128), {}, "classification"),
+        (IMAGE, shapes((1, 1000), (1, 1024)), {"labels": tuple(map(str, range(1000)))}, "classification"),
+        (IMAGE, shapes((1, 1), dtype="uint8", scale=1 / 256), {"labels": ("closed", "open")}, "classification"),
+        (YOLO, shapes((1, 1000)), {"task": "classify"}, "classification"),
+        (IMAGE, shapes((1, 1024), names=("MobilenetV3/feature_vector",)), {}, "embedding"),
+        (IMAGE, shapes((1, 192), names=("embeddings",)), {}, "embedding"),
+        (shapes((1, 16000)), shapes((1, 1024), names=("embedding",)), {}, "embedding"),
+        (IMAGE, shapes((1, 1)), {}, "regression"),
+        (shapes((1, 1)), shapes((1, 1)), {}, "regression"),
+        (WINDOW, shapes((1, 1)), {"labels": ("temperature",)}, "regression"),
+        # What went in comes out.
+        (WINDOW, shapes((1, 64)), {"labels": ("anomaly",)}, "anomaly"),
+        (shapes((1, 128, 3)), shapes((1, 128, 3)), {}, "anomaly"),
+        (shapes((1, 49, 40, 1)), shapes((1, 49, 40, 1)), {"score": 2.0, "task": None}, None),
+        (IMAGE, shapes((1, 96, 96, 3)), {}, None),
+        # Maps.
+        (MAP, shapes((1, 513, 513), dtype="int64"), {}, "segmentation"),
+        (MAP, shapes((1, 513, 513), dtype="int64"), {"labels": VOC}, "segmentation"),
+        (shapes((1, 257, 257, 3)), shapes((1, 257, 257, 21)), {}, "segmentation"),
+        (shapes((1, 257, 257, 3)), shapes((1, 257, 257, 21)), {"labels": VOC}, "segmentation"),
+        (MAP, shapes((1, 65, 65, 21)), {"labels": VOC}, "segmentation"),
+        (shapes((1, 3, 256, 256)), shapes((1, 19, 64, 64)), {}, "segmentation"),
+        (SELFIE, shapes((1, 256, 256, 1)), {}, "segmentation"),
+        (SELFIE, shapes((1, 256, 256, 6)), {}, "segmentation"),
+        (
+            shapes((1, 160, 160, 3)),
+            shapes((1, 160, 160, 3)),
+            {"labels": ("pet", "background", "border")},
+            "segmentation",
+        ),
+        # People.
+        (SMALL, shapes((1, 1, 17, 3)), {}, "movenet"),
+        (SELFIE, shapes((1, 6, 56)), {}, "movenet"),
+        # MediaPipe's anchors.
+        (IMAGE, shapes((1, 896, 16), (1, 896, 1)), {}, "blazeface"),
+        (IMAGE, shapes((1, 896, 1), (1, 896, 16)), {}, "blazeface"),
+        (IMAGE, shapes((1, 2254, 12), (1, 2254, 1)), {}, "blazepose"),
+        # SSD.
+        (IMAGE, shapes((), (), (), (), names=(OP, f"{OP}:1", f"{OP}:2", f"{OP}:3")), {}, "ssd"),
+        (IMAGE, shapes((1, 10, 4), (1, 10), (1, 10), (1,)), {}, "ssd"),
+        (IMAGE, shapes((1, 10, 4), (1, 10), (1, 10), (1,)), {"labels": tuple("abcdefghij")}, "ssd"),
     ],
 )
-def test_by_shape(inputs: tuple[Shape, ...], outputs: tuple[Shape, ...], labels: tuple[str, ...], decoder: str) -> None:
-    assert recognise(inputs, outputs, Options(labels=labels), said=None, where="m").decoder == decoder
+def test_by_shape(
+    inputs: tuple[Shape, ...], outputs: tuple[Shape, ...], options: dict[str, object], decoder: str | None
+) -> None:
+    told = Options(**options)  # type: ignore[arg-type]
+    if decoder is None:  # it may be this and that: a person has to say it
+        with pytest.raises(Problem, match="several decoders could read it"):
+            recognise(inputs, outputs, told, said=None, where="m")
+    else:
+        assert recognise(inputs, outputs, told, said=None, where="m").decoder == decoder
 
 
 def test_the_model_s_own_word_is_taken_when_it_names_one() -> None:
@@ -41,22 +101,64 @@ def test_the_model_s_own_word_is_taken_when_it_names_one() -> None:
     assert recognise(IMAGE, shapes((1, 5)), Options(), said="nonsense", where="m").decoder == "classification"
 
 
-def test_candidates_and_the_key_are_named() -> None:
+def test_a_model_that_nobody_knows_names_the_shapes_the_key_and_all_decoders() -> None:
     with pytest.raises(Problem) as caught:
-        recognise(IMAGE, shapes((1, 84, 8400)), Options(), said=None, where="lane.a.model.b")
-    assert caught.value.code == Exit.MODEL
-    assert "1×84×8400" in caught.value.what
-    assert "lane.a.model.b.decoder" in caught.value.remedy
+        recognise(IMAGE, shapes((1, 7, 5), (2, 3)), Options(), said=None, where="lane.a.model.b")
+    assert (caught.value.code, caught.value.where) == (Exit.MODEL, "lane.a.model.b.decoder")
+    assert "1×7×5 and 2×3" in caught.value.what
+    assert "1×96×96×3" in caught.value.what
+    assert "Set lane.a.model.b.decoder" in caught.value.remedy
+    assert '"raw"' in caught.value.remedy
     assert all(name in caught.value.remedy for name in decoders())
+    assert "\n" not in str(caught.value)
+
+
+def test_an_ambiguous_model_names_the_candidates_why_and_the_key() -> None:
+    with pytest.raises(Problem) as caught:
+        recognise(IMAGE, shapes((1, 96, 96, 3)), Options(), said=None, where="lane.a.model.b")
+    assert (caught.value.code, caught.value.where) == (Exit.MODEL, "lane.a.model.b.decoder")
+    assert "anomaly (its output has the shape of its input)" in caught.value.what
+    assert "segmentation (" in caught.value.what
+    assert "Set lane.a.model.b.decoder" in caught.value.remedy
+    assert '"anomaly" or "segmentation"' in caught.value.remedy
+    assert "ssd" not in caught.value.remedy
+
+
+def test_where_labels_would_settle_it_the_remedy_says_so() -> None:
+    outputs = shapes((1, 1280), names=("Identity",))
+    with pytest.raises(Problem, match="classification .* embedding") as caught:
+        recognise(IMAGE, outputs, Options(), said=None, where="m")
+    assert "labels" in caught.value.remedy
+    labels = tuple(map(str, range(1280)))
+    assert recognise(IMAGE, outputs, Options(labels=labels), said=None, where="m").decoder == "classification"
+
+
+def test_raw_numbers_are_never_a_guess() -> None:
+    for outputs in (shapes((1, 5)), shapes((1, 1)), shapes((1, 8, 8, 2)), ()):
+        assert "raw" not in claims(IMAGE, outputs, Options())
 
 
 @pytest.mark.parametrize("name", decoders())
 def test_every_decoder_keeps_the_room_s_contract(name: str) -> None:
     module = load(name, "m")
     assert module.__doc__
-    assert module.claims(IMAGE, shapes((1, 84, 8400)), Options()) is None  # nobody claims what is not his
     assert module.WANTS.resize in ("stretch", "letterbox", "crop")
+    if not name.startswith("yolo"):  # nobody claims what is not his
+        assert module.claims(YOLO, shapes((1, 84, 8400)), Options(labels=COCO)) is None
+    if name == "raw":  # reads anything
+        return
     with pytest.raises(Problem) as caught:
         module.open_decoder(IMAGE, shapes((3, 3, 3)), Options(score=1.0), "lane.a.model.b")
     assert caught.value.code == Exit.MODEL
     assert caught.value.where.startswith("lane.a.model.b")
+
+
+@pytest.mark.parametrize("name", decoders())
+def test_no_decoder_fails_on_odd_shapes(name: str) -> None:
+    module = load(name, "m")
+    odd = [(), (0,), (1,), (1, 0), (1, 1, 1), (1, 2, 0, 3), (1, 1, 1, 1, 5), (-1, 4), (2, 6)]
+    for inputs in ((), IMAGE, shapes(())):
+        for outputs in ((), *(shapes(*([size] * count)) for size in odd for count in (1, 2, 4, 6))):
+            for options in (Options(), Options(labels=("a", "b")), Options(task="detect"), Options(task="classify")):
+                claim = module.claims(inputs, outputs, options)
+                assert claim is None or (claim.sure in Sure and claim.why)
