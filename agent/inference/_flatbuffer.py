@@ -59,16 +59,16 @@ class Table:
             raise IndexError(count)
         return start + 4, count
 
-    def size(self, slot: int) -> int:
-        """Bytes of a byte vector, without copying them."""
-        return self._vector(slot, 1)[1]
+    def place(self, slot: int) -> tuple[int, int]:
+        """(position in the data, bytes) of a byte vector."""
+        return self._vector(slot, 1)
 
     def raw(self, slot: int) -> bytes:
         start, count = self._vector(slot, 1)
         return self._data[start : start + count]
 
     def text(self, slot: int) -> str:
-        if self.size(slot) > _MOST_TEXT_BYTES:
+        if self.place(slot)[1] > _MOST_TEXT_BYTES:
             raise IndexError(slot)
         return self.raw(slot).decode()
 

@@ -55,7 +55,7 @@ def test_reads_a_publisher_s_model(testdata: Path) -> None:
     assert found.labels[1] == "tench, Tinca tinca"
     assert found.normalisation == (metadata.Normalisation(mean=(127.5,), std=(127.5,)),)
     assert found.source == "TFLite metadata"
-    assert (found.author, found.licence) == ("TFLite", "")
+    assert found.name == "ImageClassifier"
     assert len(found.input_names) == len(found.output_names) == 1
 
 
