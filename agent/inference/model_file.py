@@ -5,7 +5,6 @@ digest finds it.
 import hashlib
 from pathlib import Path
 
-from agent.inference.labels import load_labels as load_labels
 from agent.problems import Exit, Problem
 
 _MOST_BYTES = 1 << 30

@@ -13,6 +13,7 @@ from agent.catalogue.fetch import cached
 from agent.decoding import Options, Shape, Wants, _recognise
 from agent.inference import Session, Tensor, metadata, model_file
 from agent.inference.features_input import FeaturesInput
+from agent.inference.labels import load_labels
 from agent.inference.metadata import Metadata, Normalisation
 from agent.inference.model import Config, Delegate
 from agent.inference.preprocess import Preprocess
@@ -193,13 +194,13 @@ def model_path(config: Config, entry: Entry | None, where: str) -> Path:
 def read_labels(config: Config, said: Metadata, entry: Entry | None, where: str) -> tuple[str, ...]:
     """The config's file, else the model's own, else what the catalogue names."""
     if config.labels is not None:
-        return model_file.load_labels(Path(config.labels), where=f"{where}.labels")
+        return load_labels(Path(config.labels), where=f"{where}.labels")
     if said.labels or entry is None or not entry.labels:
         return said.labels
     of = entries().get(entry.labels)
     if of is not None:
         path = cached(of)
-        return model_file.load_labels(path, where=f"{where}.labels") if path is not None else ()
+        return load_labels(path, where=f"{where}.labels") if path is not None else ()
     return () if entry.labels == "in the file" else tuple(text.strip() for text in entry.labels.split(","))
 
 
