@@ -44,24 +44,37 @@ def rescales_inside(model: bytes) -> bool:
     return input_normalisation(model) == _RAW
 
 
-def input_normalisation(model: bytes, index: int = 0) -> Normalisation | None:
-    """What (pixel - mean) / std fills the float input `index` as the graph shows it; None: it does not show it. Never raises."""
-    return of_graph(model, graph_of(model), index)
+def input_normalisation(
+    model: bytes, *, index: int = 0, name: str = "", signature: str | None = None
+) -> Normalisation | None:
+    """What (pixel - mean) / std fills a float image input with, as the graph shows it; None: it does not show it. Never raises.
+
+    The input is the one of that name, in the signature or in the graph, else that of the index.
+    """
+    return of_graph(model, graph_of(model), index=index, name=name, signature=signature)
 
 
-def of_graph(model: bytes, graph: Graph, index: int = 0) -> Normalisation | None:
+def of_graph(
+    model: bytes, graph: Graph, *, index: int = 0, name: str = "", signature: str | None = None
+) -> Normalisation | None:
     """The same, where the graph is at hand."""
-    if (
-        not graph.subgraphs
-        or not 0 <= index < len(graph.inputs)
-        or graph.inputs[index].dtype not in ("float32", "float16")
-    ):
-        return None
-    subgraph = graph.subgraphs[0]
     try:
-        return _follow(model, graph, subgraph, subgraph.inputs[index])
+        subgraph, tensor = _find(graph, index, name, signature)
+        given = subgraph.tensors[tensor]
+        if given.dtype not in ("float32", "float16") or len(given.shape) not in (3, 4):
+            return None
+        return _follow(model, graph, subgraph, tensor)
     except (struct.error, IndexError, ZeroDivisionError, OverflowError):
         return None
+
+
+def _find(graph: Graph, index: int, name: str, signature: str | None) -> tuple[Subgraph, int]:
+    for one in graph.signatures:
+        if signature in (None, one.name) and name in one.inputs:
+            return graph.subgraphs[one.subgraph], one.inputs[name]
+    main = graph.subgraphs[0]
+    named = [tensor for tensor in main.inputs if name and main.tensors[tensor].name == name]
+    return main, named[0] if named else main.inputs[index]
 
 
 def _follow(model: bytes, graph: Graph, subgraph: Subgraph, tensor: int) -> Normalisation | None:

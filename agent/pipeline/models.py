@@ -1,6 +1,6 @@
 """A `[lane.X.model.Y]` table → a Runner: session, input and decoder put together. Inference and decoding do not know each other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +11,7 @@ import msgspec
 from agent.catalogue.entries import Entry, entries, find
 from agent.catalogue.fetch import cached
 from agent.decoding import Options, Shape, Wants, _recognise
-from agent.inference import Session, Tensor, metadata, model_file
+from agent.inference import Session, Tensor, metadata, model_file, rescaling
 from agent.inference.features_input import FeaturesInput
 from agent.inference.labels import load_labels
 from agent.inference.metadata import Metadata, Normalisation
@@ -54,7 +54,7 @@ def open_model(
     model, digest = model_file.load(path, sha256=config.sha256, where=where)
     said = metadata.read(model)
     with open_session(model, digest, wanted(config, said, machine), where=f"{where} ({path})") as session:
-        runner = _runner(name, config, said, entry, session, masks=masks, where=where, kind=kind)
+        runner = _runner(name, config, said, entry, session, model, masks=masks, where=where, kind=kind)
         runner.digest, runner.turns = digest, machine.turns
         yield runner
 
@@ -81,6 +81,7 @@ def _runner(
     said: Metadata,
     entry: Entry | None,
     session: Session,
+    model: bytes,
     *,
     masks: bool,
     where: str,
@@ -126,9 +127,9 @@ def _runner(
     )
     if kind == "frame":
         wants = family_wants(module, inputs, outputs, options)
-        runner.frames = _frames(config, said, wants, session, index, where)
+        runner.frames = _frames(config, said, wants, session, index, model, where)
     else:
-        normalisation = _normalisation(config, said, None)
+        normalisation, _ = read_normalisation(config, said, None)
         runner.windows = FeaturesInput(
             session.inputs[index], session.input_array(index), normalisation=normalisation, where=where
         )
@@ -224,29 +225,45 @@ def read_options(
     )
 
 
-def _frames(config: Config, said: Metadata, wants: Wants, session: Session, index: int, where: str) -> Preprocess:
+def _frames(
+    config: Config, said: Metadata, wants: Wants, session: Session, index: int, model: bytes, where: str
+) -> Preprocess:
+    name = session.inputs[index].name
+    normalisation, _ = read_normalisation(
+        config,
+        said,
+        wants,
+        lambda: rescaling.input_normalisation(model, index=index, name=name, signature=config.signature),
+    )
     return Preprocess(
         session.inputs[index],
         session.input_array(index),
         resize=config.resize or wants.resize,
         interpolation=config.interpolation,
         color=config.color,
-        normalisation=_normalisation(config, said, wants),
+        normalisation=normalisation,
         exact=config.mean is not None or config.std is not None,
         border=wants.border,
         where=where,
     )
 
 
-def _normalisation(config: Config, said: Metadata, wants: Wants | None) -> Normalisation | None:
-    """Config before metadata before what the decoder's family wants; None: as the input's own quantisation says."""
+def read_normalisation(
+    config: Config, said: Metadata, wants: Wants | None, shown: Callable[[], Normalisation | None] = lambda: None
+) -> tuple[Normalisation | None, str]:
+    """(the normalisation, who says it). Config before metadata before what the graph shows before what the decoder's family wants; None: as
+    the input's own quantisation says, 0..1 for a float one.
+    """
     if config.mean is not None or config.std is not None:
-        return Normalisation(mean=_channels(config.mean, 0.0), std=_channels(config.std, 1.0))
+        return Normalisation(mean=_channels(config.mean, 0.0), std=_channels(config.std, 1.0)), "the config"
     if said.normalisation and said.normalisation[0] is not None:
-        return said.normalisation[0]
+        return said.normalisation[0], "its metadata"
+    seen = shown()
+    if seen is not None:
+        return seen, "its graph"
     if wants is not None and wants.mean is not None and wants.std is not None:
-        return Normalisation(mean=wants.mean, std=wants.std)
-    return None
+        return Normalisation(mean=wants.mean, std=wants.std), "its decoder's family"
+    return None, ""
 
 
 def _channels(value: float | tuple[float, ...] | None, absent: float) -> tuple[float, ...]:

@@ -128,6 +128,26 @@ def test_no_picture() -> None:
     assert input_normalisation(b"") is None
 
 
+def test_the_input_is_found_by_its_name_in_the_signature_or_the_graph() -> None:
+    model = graph_model(
+        [
+            TensorSpec("mask:0", PICTURE),
+            TensorSpec("picture:0", PICTURE),
+            TensorSpec("k", (1,), data=[1 / 255]),
+            TensorSpec("y", PICTURE),
+        ],
+        [("MUL", [1, 2], [3])],
+        inputs=[0, 1],
+        outputs=[3],
+        signatures=[("serve", {"mask": 0, "picture": 1}, {"y": 3})],
+    )
+    assert input_normalisation(model) is None
+    assert input_normalisation(model, index=1) == RAW
+    assert input_normalisation(model, name="picture:0") == RAW
+    assert input_normalisation(model, name="picture", signature="serve") == RAW
+    assert input_normalisation(model, index=1, name="mask") is None
+
+
 def test_publishers_models_are_taken_as_they_are(testdata: Path) -> None:
     for path in sorted((testdata / "models").glob("*.tflite")):
         assert input_normalisation(path.read_bytes()) is None, path.name
