@@ -4,9 +4,13 @@ Boxes are (n, 4) float32 centre y, centre x, height, width as shares of the inpu
 row by row, all boxes of a cell together.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from agent.decoding import Options, Shape
+from agent.decoding._tensors import picture_px
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +19,12 @@ if TYPE_CHECKING:
 _LEVELS = (3, 4, 5, 6, 7)
 # exp of more is wider than any picture, and overflows float32 beyond 88.
 _MOST_EXPONENT = 20
+
+
+def image_px(inputs: Sequence[Shape], options: Options) -> tuple[int, int] | None:
+    """(height, width) of the image input, channels last or first; None where nothing tells."""
+    found = picture_px(inputs[0].shape) if inputs else None
+    return found or (options.input_px if min(options.input_px) > 0 else None)
 
 
 def centres(grids: Sequence[tuple[int, int]]) -> "NDArray[np.float32]":
@@ -40,7 +50,7 @@ def single_shot(height: int, width: int) -> "NDArray[np.float32]":
     """
     scales = [0.2 + 0.15 * level for level in range(6)] + [1.0]
     levels = []
-    for level, (scale, following) in enumerate(zip(scales, scales[1:], strict=False)):
+    for level, (scale, following) in enumerate(itertools.pairwise(scales)):
         shapes = [(scale, ratio) for ratio in (1.0, 2.0, 1 / 2, 3.0, 1 / 3)] + [(math.sqrt(scale * following), 1.0)]
         if level == 0:
             shapes = [(0.1, 1.0), (scale, 2.0), (scale, 1 / 2)]

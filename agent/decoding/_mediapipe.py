@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agent.decoding import Claim, Options, Shape, Sure
-from agent.decoding._anchors import centres, probability
+from agent.decoding._anchors import centres, image_px, probability
 from agent.decoding._boxes import clip_boxes, nothing, real, seen, strongest, suppress, to_frame, written
 from agent.problems import Exit, Problem
 from agent.records import Detections, Placement
@@ -97,16 +97,8 @@ def open_grid(
             remedy="Give one label, or none",
             code=Exit.MODEL,
         )
-    height, width = input_px(inputs, options) or (fitting[0].side_px,) * 2
+    height, width = image_px(inputs, options) or (fitting[0].side_px,) * 2
     return Grid(outputs, fitting[0], size, (width, height), options, score, iou)
-
-
-def input_px(inputs: Sequence[Shape], options: Options) -> tuple[int, int] | None:
-    """(height, width) of the image input, None where nothing tells."""
-    if min(options.input_px) > 0:
-        return options.input_px
-    shape = inputs[0].shape if inputs else ()
-    return (shape[1], shape[2]) if len(shape) == 4 and min(shape) > 0 else None
 
 
 class Grid:
