@@ -6,8 +6,8 @@ A model whose input has the size of one axis is run once an axis; one whose inpu
 from typing import TYPE_CHECKING, Any
 
 from agent.inference import Tensor
+from agent.inference.inputs import describe
 from agent.inference.metadata import Normalisation
-from agent.inference.preprocess import describe
 from agent.problems import Exit, Problem
 
 if TYPE_CHECKING:

@@ -1,12 +1,14 @@
 """Frames → input tensors, against plain NumPy."""
 
 import itertools
+import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
 
 from agent.inference import Tensor
+from agent.inference.inputs import image
 from agent.inference.metadata import Normalisation
 from agent.inference.preprocess import Preprocess
 from agent.problems import Exit, Problem
@@ -20,9 +22,16 @@ def tensor(shape: tuple[int, ...], dtype: str = "uint8", scale: float = 0.0, zer
 
 
 def fill(frame: np.ndarray, into: Tensor, **options: object) -> tuple[np.ndarray, Placement]:
+    """The input as height × width × channels, whatever its layout."""
     array = np.zeros(into.shape, into.dtype)
     placement = Preprocess(into, array, where="m", **options).fill(frame)  # type: ignore[arg-type]
-    return array[0], placement
+    found = image(into.shape, options.get("layout"))
+    assert found is not None
+    if found.channels is None:
+        array, channels = array[..., None], array.ndim
+    else:
+        channels = found.channels
+    return np.moveaxis(array[0] if found.batch else array, channels - found.batch, -1), placement
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -78,6 +87,20 @@ def test_types_and_normalisation(case: tuple, color: str) -> None:
     ("into", "wanted"),
     [
         (tensor((1, 4, 4, 3), "uint8", 1 / 255, 0), lambda rgb: rgb),
+        (tensor((1, 4, 4, 3), "uint8", 1 / 127.5, 127), lambda rgb: rgb),
+        (tensor((1, 4, 4, 3), "uint8", 0.0187, 114), lambda rgb: rgb),
+        (tensor((1, 4, 4, 3), "int8", 0.0187, -14), lambda rgb: rgb.astype(int) - 128),
+        (tensor((1, 4, 4, 3), "int8"), lambda rgb: rgb.astype(int) - 128),
+        # Calibrated on pictures that reached 0.97 only.
+        (
+            tensor((1, 4, 4, 3), "int8", 0.97 / 255, -128),
+            lambda rgb: (rgb / 255 / (0.97 / 255) - 128).round().clip(-128, 127),
+        ),
+        (tensor((1, 4, 4, 3), "int16", 1 / 32767), lambda rgb: (rgb / 255 * 32767).round()),
+        (tensor((1, 4, 4, 3), "int16", 255 / 32767), lambda rgb: (rgb / 255 * 32767).round()),
+        (tensor((1, 4, 4, 3), "int16"), lambda rgb: rgb),
+        (tensor((1, 4, 4, 3), "int32"), lambda rgb: rgb),
+        (tensor((1, 4, 4, 3), "float16"), lambda rgb: (rgb.astype(np.float32) / 255).astype(np.float16)),
         (tensor((1, 4, 4, 3), "uint8", 0.0, 0), lambda rgb: rgb),
         (tensor((1, 4, 4, 3), "int8", 1 / 255, -128), lambda rgb: rgb.astype(int) - 128),
         (tensor((1, 4, 4, 3), "float32"), lambda rgb: rgb.astype(np.float32) / 255),
@@ -91,9 +114,112 @@ def test_without_any_word_the_quantisation_decides(into: Tensor, wanted) -> None
 def test_metadata_leaves_the_bytes_of_a_uint8_input_alone() -> None:
     """Metadata's mean and std are those of the float model; a uint8 input takes raw pixels."""
     frame = RNG.integers(0, 256, (4, 4, 3), np.uint8)
-    into = tensor((1, 4, 4, 3), "uint8", 1 / 255, 0)
-    found, _ = fill(frame, into, normalisation=Normalisation(mean=(0.0,), std=(1.0,)))
-    np.testing.assert_array_equal(found, frame[..., ::-1])
+    for scale, zero_point in ((1 / 255, 0), (0.0187, 114)):
+        into = tensor((1, 4, 4, 3), "uint8", scale, zero_point)
+        found, _ = fill(frame, into, normalisation=Normalisation(mean=(0.0,), std=(1.0,)))
+        np.testing.assert_array_equal(found, frame[..., ::-1])
+
+
+HALF = Normalisation(mean=(127.5,), std=(127.5,))
+IMAGENET = Normalisation(mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4))
+
+
+@pytest.mark.parametrize(
+    ("into", "given", "holds"),
+    [
+        # The calibration has seen 0..1: a word of -1..1 is not about this input. Nor is one that would leave half of it dark.
+        (tensor((1, 4, 4, 3), "int8", 1 / 255, -128), HALF, None),
+        (tensor((1, 4, 4, 3), "int8", 1 / 127.5, 0), Normalisation(mean=(0.0,), std=(255.0,)), None),
+        (tensor((1, 4, 4, 3), "int8", 1 / 255, -128), Normalisation(mean=(0.0,), std=(1.0,)), None),
+        # Another range: what it is told, where the numbers fit.
+        (tensor((1, 4, 4, 3), "int8", 0.0187, -14), IMAGENET, IMAGENET),
+        (tensor((1, 4, 4, 3), "int8", 2.5 / 127, 0), HALF, HALF),
+        (tensor((1, 4, 4, 3), "int8", 0.0187, -14), Normalisation(mean=(0.0,), std=(1.0,)), None),
+        (tensor((1, 4, 4, 3), "int16", 1 / 32767), HALF, HALF),
+        (tensor((1, 4, 4, 3), "int16", 1 / 32767), Normalisation(mean=(0.0,), std=(1.0,)), Normalisation(mean=(0.0,), std=(255.0,))),
+    ],
+)  # fmt: skip
+def test_a_quantised_range_stands_above_a_word_that_does_not_fit_it(
+    into: Tensor, given: Normalisation, holds: Normalisation | None
+) -> None:
+    frame = RNG.integers(0, 256, (4, 4, 3), np.uint8)
+    found, _ = fill(frame, into, normalisation=given)
+    rgb = frame[..., ::-1].astype(int)
+    wanted = rgb - 128 if holds is None else naive(frame, into, holds.mean, holds.std, "rgb")
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
+LAYOUTS = [
+    ((1, 40, 60, 3), None),
+    ((1, 3, 40, 60), None),
+    ((40, 60, 3), None),
+    ((3, 40, 60), None),
+    ((1, 3, 40, 3), "nchw"),
+    ((1, 40, 60, 1), None),
+    ((1, 1, 40, 60), None),
+    ((1, 40, 60), None),
+    ((40, 60), None),
+]
+
+
+@pytest.mark.parametrize(("shape", "layout"), LAYOUTS)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "float16", "float32"])
+@pytest.mark.parametrize("normalisation", [None, HALF, IMAGENET])
+def test_layouts_types_and_normalisations_agree(
+    shape: tuple[int, ...], layout: str | None, dtype: str, normalisation: Normalisation | None
+) -> None:
+    """What each layout holds is what a float32 input of the plain layout holds, within a step of its own; border and picture alike."""
+    found_image = image(shape, layout)
+    assert found_image is not None
+    rows, columns = shape[found_image.rows], shape[found_image.columns]
+    channels = 1 if found_image.channels is None else shape[found_image.channels]
+    if normalisation is IMAGENET and channels == 1:
+        normalisation = HALF
+    scale = 0.05 if dtype in ("uint8", "int8") else 3 / 32767 if dtype == "int16" else 0.01 if dtype == "int32" else 0.0
+    zero_point = {"uint8": 100, "int8": 20}.get(dtype, 0)
+    frame = picture(100, 100)
+    options = {"resize": "letterbox", "border": 114, "exact": True}
+    found, place = fill(
+        frame, tensor(shape, dtype, scale, zero_point), layout=layout, normalisation=normalisation or HALF, **options
+    )
+    plain, plain_place = fill(
+        frame, tensor((1, rows, columns, channels), "float32"), normalisation=normalisation or HALF, **options
+    )
+    assert place == plain_place
+    real = (found.astype(np.float64) - zero_point) * (scale or 1.0)
+    assert np.abs(real - plain).max() <= max(0.51 * scale, 2e-3 if dtype == "float16" else 1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 256, 256, 3), (1, 3, 256, 256), (1, 256, 256, 1)])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "float16", "float32"])
+@pytest.mark.parametrize("normalisation", [None, HALF, IMAGENET])
+@pytest.mark.parametrize("resize", ["stretch", "letterbox", "crop"])
+def test_a_frame_allocates_nothing_of_its_size_or_of_the_input_s(
+    shape: tuple[int, ...], dtype: str, normalisation: Normalisation | None, resize: str
+) -> None:
+    if normalisation is IMAGENET and 1 in shape[1:]:
+        normalisation = HALF
+    into = tensor(shape, dtype, 0.02 if dtype.endswith("int8") else 0.0, 0)
+    for color in ("rgb", "bgr"):
+        preprocess = Preprocess(
+            into,
+            np.zeros(shape, dtype),
+            resize=resize,
+            color=color,
+            normalisation=normalisation,
+            exact=normalisation is not None,
+            where="m",
+        )
+        frame = np.zeros((540, 960, 3), np.uint8)
+        preprocess.fill(frame)
+        tracemalloc.start()
+        try:
+            for _ in range(3):
+                preprocess.fill(frame)
+            # NumPy converts bytes to floats in pieces of 32 kB.
+            assert tracemalloc.get_traced_memory()[1] < 40_000
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "area", "linear-area"])
@@ -163,7 +289,10 @@ def test_the_same_frame_gives_the_same_bytes() -> None:
     ("into", "said"),
     [
         (tensor((1, 64), "float32"), "1×64 float32"),
-        (tensor((1, 3, 224, 224), "float32"), "1×3×224×224"),
+        (tensor((1, 128, 3), "float32"), "1×128×3"),
+        (tensor((1, 7, 224, 224), "float32"), "1×7×224×224"),
+        (tensor((1, 64, 64, 4)), "1×64×64×4"),
+        (tensor((8, 8, 8)), "8×8×8"),
         (tensor((1, 8, 8, 3), "int64"), "int64"),
         (tensor((2, 8, 8, 3)), "2×8×8×3"),
         (tensor((), "float32"), "scalar"),
