@@ -91,17 +91,19 @@ def _choose(outputs: Sequence[Shape], options: Options) -> tuple[int, ...]:
     rows = flat(outputs)
     if len(rows) < 2:
         return rows
-    fitting = tuple(index for index in rows if _fits(flat_count(outputs[index].shape), options))
+    fitting = tuple(index for index in rows if _fits(flat_count(outputs[index].shape), options, alone=False))
     candidates = fitting if options.labels else tuple(index for index in rows if not called_embedding(outputs[index]))
     # Logits and their softmax side by side: the softmax is meant.
     named = tuple(index for index in candidates if called_probability(outputs[index]))
     return named if len(candidates) > 1 and len(named) == 1 else candidates
 
 
-def _fits(count: int, options: Options) -> bool:
-    """One label less is the background's, which label files often leave out; two labels name the ends of one number."""
+def _fits(count: int, options: Options, *, alone: bool = True) -> bool:
+    """One label less is the background's, which label files often leave out; two labels name the ends of a single number."""
     given = len(options.labels)
-    return given > 0 and ((given in (count, count - 1) and count > 1) or (given, count) == (2, 1))
+    if count == 1:
+        return alone and given == 2
+    return given > 0 and given in (count, count - 1)
 
 
 def _same_shape(inputs: Sequence[Shape], output: Shape) -> bool:

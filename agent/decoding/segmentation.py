@@ -30,7 +30,8 @@ _LEAST_SHARE = 0.001
 _MASK_SCORE = 0.5
 # Pascal VOC's mark for pixels that belong to no class.
 _VOID = 255
-_SAMPLES = 1024
+# Scores are taken on a grid of so many pixels; areas that have fewer of them than the second number, on all of theirs.
+_SAMPLES, _LEAST_SAMPLES = 4096, 16
 
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
@@ -117,7 +118,7 @@ def _labels(layout: Layout, options: Options, where: str) -> tuple[tuple[str, ..
 class Segmentation:
     """A result a class, the largest first, `top` at most: its label, index (the class number), value = its share of the frame.
 
-    Areas below 0.001 of the frame are not given. Score: the mean probability of its pixels (of 1,024 of them, evenly spread, at most), 1 where
+    Areas below 0.001 of the frame are not given. Score: the mean probability of its pixels (of a grid of about 64×64), 1 where
     the model gives class numbers only; `score` is the least of it (for one mask: of each pixel). A letterbox' border is no part of the frame;
     what a crop left out belongs to no class. Class numbers without a label are their own label, but 255 is no class.
     """
@@ -221,47 +222,49 @@ class Segmentation:
     def _scores(
         self, raw: "NDArray[Any]", part: "NDArray[np.uint8]", found: "NDArray[np.intp]", rows: slice, columns: slice
     ) -> "NDArray[np.float32]":
-        """(n,) float32: the mean probability of each class found."""
+        """(n,) float32: the mean probability of each class found, over a grid of pixels; of small areas, over all of theirs."""
         import numpy as np
 
-        scores = np.ones(len(found), np.float32)
-        if self._layout.holds == "numbers":
-            return scores
-        plain = None
-        for place, index in enumerate(found.tolist()):
-            pixels = np.flatnonzero(part == index)
-            pixels = pixels[:: max(1, len(pixels) // _SAMPLES)][:_SAMPLES]
-            y, x = np.unravel_index(pixels, part.shape)
-            y, x = y + rows.start, x + columns.start
-            plain = self._plain(raw) if plain is None and self._layout.holds == "mask" else plain
-            scores[place] = np.clip(np.nan_to_num(self._probability(raw, y, x, index, plain).mean()), 0, 1)
-        return scores
+        if self._layout.holds == "numbers" or not found.size:
+            return np.ones(len(found), np.float32)
+        plain = self._plain(raw) if self._layout.holds == "mask" else None
+        step = max(1, round((part.size / _SAMPLES) ** 0.5))
+        y, x = np.mgrid[0 : part.shape[0] : step, 0 : part.shape[1] : step].reshape(2, -1)
+        seen = part[y, x]
+        sums = np.bincount(seen, self._probability(raw, y + rows.start, x + columns.start, seen, plain), 256)
+        numbers = np.bincount(seen, minlength=256)
+        for index in found[numbers[found] < _LEAST_SAMPLES].tolist():
+            y, x = np.nonzero(part == index)
+            own = self._probability(raw, y + rows.start, x + columns.start, part[y, x], plain)
+            sums[index], numbers[index] = own.sum(), len(own)
+        return np.clip(np.nan_to_num(sums[found] / numbers[found]), 0, 1).astype(np.float32)
 
     def _probability(
-        self, raw: "NDArray[Any]", y: "NDArray[np.intp]", x: "NDArray[np.intp]", index: int, plain: bool | None
+        self,
+        raw: "NDArray[Any]",
+        y: "NDArray[np.intp]",
+        x: "NDArray[np.intp]",
+        classes: "NDArray[np.uint8]",
+        plain: bool | None,
     ) -> "NDArray[np.float32]":
-        """(n,) of the class `index` at these pixels."""
+        """(n,) of the class that each of these pixels has."""
         import numpy as np
 
         if self._layout.holds == "mask":
             values = real(raw[y, x], self._output)
-            if plain:
-                return values
-            result: NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(values, -80, 80)))
-            return result
+            return values if plain else 1 / (1 + np.exp(-np.clip(values, -80, 80)))
         picked = raw[:, y, x].T if self._layout.channels_first else raw[y, x]
         values = np.clip(real(picked, self._output), -1e6, 1e6)
-        if self._softmax == "false" or (self._softmax == "auto" and self._sums_to_one(values)):
-            return values[:, index]
-        powers = np.exp(values - values.max(axis=1, keepdims=True))
-        share: NDArray[np.float32] = powers[:, index] / powers.sum(axis=1)
+        own: NDArray[np.float32] = values[np.arange(len(values)), classes]
+        if self._softmax == "false" or (self._softmax == "auto" and self._are_probabilities(values)):
+            return own
+        greatest = values.max(axis=1)
+        share: NDArray[np.float32] = np.exp(own - greatest) / np.exp(values - greatest[:, None]).sum(axis=1)
         return share
 
-    def _sums_to_one(self, values: "NDArray[np.float32]") -> bool:
+    def _are_probabilities(self, values: "NDArray[np.float32]") -> bool:
         held = holds_probabilities(self._output)
-        if held is not None:
-            return held
-        return bool(values.min() >= -0.001 and values.max() <= 1.001)
+        return held if held is not None else bool(values.min() >= -0.001 and values.max() <= 1.001)
 
     def _drawn(
         self, part: "NDArray[np.uint8]", found: "NDArray[np.intp]", shape: tuple[int, int], placement: Placement

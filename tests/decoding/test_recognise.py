@@ -126,7 +126,7 @@ def test_an_ambiguous_model_names_the_candidates_why_and_the_key() -> None:
 
 def test_where_labels_would_settle_it_the_remedy_says_so() -> None:
     outputs = shapes((1, 1280), names=("Identity",))
-    with pytest.raises(Problem, match="classification .* embedding") as caught:
+    with pytest.raises(Problem, match=r"classification .* embedding") as caught:
         recognise(IMAGE, outputs, Options(), said=None, where="m")
     assert "labels" in caught.value.remedy
     labels = tuple(map(str, range(1280)))

@@ -44,7 +44,7 @@ def test_what_it_cannot_read() -> None:
     with pytest.raises(Problem, match="2 labels for 3 numbers") as caught:
         regression.open_decoder((), (output(3),), Options(labels=("a", "b")), "m")
     assert (caught.value.code, caught.value.where) == (Exit.MODEL, "m.labels")
-    with pytest.raises(Problem, match="64 numbers at most.*1×1001") as caught:
+    with pytest.raises(Problem, match=r"64 numbers at most.*1×1001") as caught:
         regression.open_decoder((), (output(1001),), Options(), "m")
     assert '"raw"' in caught.value.remedy
     grid = Shape(name="grid", shape=(1, 4, 4), dtype="float32", scale=0.0, zero_point=0)
