@@ -1,23 +1,33 @@
 """A `[lane.X.model.Y]` table → a Runner: session, input and decoder put together. Inference and decoding do not know each other."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from agent.catalogue.entries import Entry, entries, find
-from agent.catalogue.fetch import cached
-from agent.decoding import Options, Shape, Wants, _recognise
-from agent.inference import Session, Tensor, metadata, model_file, rescaling
+from agent.catalogue.entries import Entry
+from agent.decoding import _recognise
+from agent.inference import Session, metadata, model_file, rescaling
 from agent.inference.features_input import FeaturesInput
-from agent.inference.labels import load_labels
-from agent.inference.metadata import Metadata, Normalisation
+from agent.inference.inputs import primary
+from agent.inference.metadata import Metadata
 from agent.inference.model import Config, Delegate
 from agent.inference.preprocess import Preprocess
 from agent.inference.session import Wanted, open_session
+from agent.inference.state import Stateful, find_state
+from agent.pipeline.model_facts import (
+    family_wants,
+    find_entry,
+    model_path,
+    read_labels,
+    read_normalisation,
+    read_options,
+    recognise,
+    shapes,
+    without,
+)
 from agent.pipeline.runner import Runner
 from agent.problems import Exit, Problem
 
@@ -40,6 +50,16 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     turns: "Turns | None" = None
 
 
+class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's file, read. digest: sha256 in hex. entry: of the catalogue, where the config names one."""
+
+    path: Path
+    content: bytes
+    digest: str
+    said: Metadata
+    entry: Entry | None
+
+
 @contextmanager
 def open_model(
     name: str, config: Config, *, machine: Machine | None = None, masks: bool = False, where: str, kind: Kind
@@ -49,14 +69,20 @@ def open_model(
     Problem (Exit.MODEL): the file, its digest, the runtime, an input that does not fit `kind`, no decoder, wrong labels.
     """
     machine = machine or Machine()
+    file = read_file(config, where)
+    place = f"{where} ({file.path})"
+    with open_session(file.content, file.digest, wanted(config, file.said, machine), where=place) as session:
+        runner = put_together(name, config, file, session, masks=masks, where=where, kind=kind)
+        runner.turns = machine.turns
+        yield runner
+
+
+def read_file(config: Config, where: str) -> ModelFile:
+    """Problem (Exit.MODEL): it is not there, cannot be read, or has another digest than the config's."""
     entry = find_entry(config, where)
     path = model_path(config, entry, where)
-    model, digest = model_file.load(path, sha256=config.sha256, where=where)
-    said = metadata.read(model)
-    with open_session(model, digest, wanted(config, said, machine), where=f"{where} ({path})") as session:
-        runner = _runner(name, config, said, entry, session, model, masks=masks, where=where, kind=kind)
-        runner.digest, runner.turns = digest, machine.turns
-        yield runner
+    content, digest = model_file.load(path, sha256=config.sha256, where=where)
+    return ModelFile(path=path, content=content, digest=digest, said=metadata.read(content), entry=entry)
 
 
 def wanted(config: Config, said: Metadata, machine: Machine) -> Wanted:
@@ -75,90 +101,73 @@ def wanted(config: Config, said: Metadata, machine: Machine) -> Wanted:
     )
 
 
-def _runner(
-    name: str,
-    config: Config,
-    said: Metadata,
-    entry: Entry | None,
-    session: Session,
-    model: bytes,
-    *,
-    masks: bool,
-    where: str,
-    kind: Kind,
+def put_together(
+    name: str, config: Config, file: ModelFile, session: Session, *, masks: bool, where: str, kind: Kind
 ) -> Runner:
+    """What recurrent models feed back is hidden, the decoder found, the input made ready. Problem (Exit.MODEL) as `open_model`."""
+    said, inner = file.said, session
+    pairs = find_state(session.inputs, session.outputs, config.state, where)
     given_names, gotten_names = said.input_names, said.output_names
-    if len(session.inputs) != 1:
-        raise Problem(
-            where=where,
-            what=f"the model has {len(session.inputs)} inputs, a lane fills one",
-            remedy="Take a model with one input",
-            code=Exit.MODEL,
-        )
-    index = 0
+    if pairs:
+        given_names = without(given_names, {into for _, into in pairs})
+        gotten_names = without(gotten_names, {output for output, _ in pairs})
+        session = Stateful(session, pairs)
+    index = primary(session.inputs, kind, where)
     inputs, outputs = shapes(session.inputs, given_names), shapes(session.outputs, gotten_names)
     inputs = (inputs[index], *inputs[:index], *inputs[index + 1 :])
-    options = read_options(config, said, read_labels(config, said, entry, where), inputs[0], masks=masks)
-    recognised = recognise(config, said, entry, inputs, outputs, options, where)
+    labels = read_labels(config, said, file.entry, where)
+    options = read_options(config, said, labels, inputs[0], masks=masks)
+    recognised = recognise(config, said, file.entry, inputs, outputs, options, where)
     module = _recognise.load(recognised.decoder, where)
     reader = module.open_decoder(inputs, outputs, options, where)
-    if (
-        kind == "window"
-        and not hasattr(reader, "decode_rows")
-        and len(inputs[0].shape) == 4
-        and reader.gives in ("detections", "areas")
-    ):
-        raise Problem(
-            where=f"{where}.decoder",
-            what=f"{recognised.decoder} reads pictures, and this lane gives windows of samples",
-            remedy="Give this lane a camera, or take a model for sensor windows",
-            code=Exit.MODEL,
+    tensor, array = session.inputs[index], session.input_array(index)
+    frames, windows = None, None
+    if kind == "window":
+        if options.input_px != (0, 0) and reader.gives in ("detections", "areas"):
+            raise Problem(
+                where=f"{where}.decoder",
+                what=f"{recognised.decoder} reads pictures, and this lane gives windows of samples",
+                remedy="Give this lane a camera, or take a model for sensor windows",
+                code=Exit.MODEL,
+            )
+        normalisation, _ = read_normalisation(config, said, None)
+        windows = FeaturesInput(tensor, array, normalisation=normalisation, where=where)
+    else:
+        wants = family_wants(module, inputs, outputs, options)
+        place = inner.inputs.index(tensor)
+        normalisation, _ = read_normalisation(
+            config,
+            said,
+            wants,
+            lambda: rescaling.input_normalisation(
+                file.content, index=place, name=tensor.name, signature=config.signature
+            ),
         )
-    runner = Runner(
+        frames = Preprocess(
+            tensor,
+            array,
+            resize=config.resize or wants.resize,
+            interpolation=config.interpolation,
+            color=config.color,
+            normalisation=normalisation,
+            exact=config.mean is not None or config.std is not None,
+            border=wants.border,
+            where=where,
+        )
+    return Runner(
         name=name,
         decoder=recognised.decoder,
         why=recognised.why,
-        digest="",
+        digest=file.digest,
         labels=reader.labels,
-        licence=said.licence or (entry.licence if entry else None),
+        licence=said.licence or (file.entry.licence if file.entry else None),
         session=session,
+        choice=getattr(inner, "choice", None),
         reader=reader,
+        frames=frames,
+        windows=windows,
         input_index=index,
     )
-    if kind == "frame":
-        wants = family_wants(module, inputs, outputs, options)
-        runner.frames = _frames(config, said, wants, session, index, model, where)
-    else:
-        normalisation, _ = read_normalisation(config, said, None)
-        runner.windows = FeaturesInput(
-            session.inputs[index], session.input_array(index), normalisation=normalisation, where=where
-        )
-    return runner
-
-
-def recognise(
-    config: Config,
-    said: Metadata,
-    entry: Entry | None,
-    inputs: tuple[Shape, ...],
-    outputs: tuple[Shape, ...],
-    options: Options,
-    where: str,
-) -> _recognise.Recognised:
-    """The decoder, and why. Problem as `_recognise.recognise`."""
-    if config.decoder is not None:
-        return _recognise.Recognised(decoder=config.decoder, why="the config says so")
-    named = said.decoder or (entry.decoder if entry else None)
-    return _recognise.recognise(inputs, outputs, options, said=named, where=where)
-
-
-def family_wants(module: ModuleType, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...], options: Options) -> Wants:
-    """How frames are given to this model; some families hold models that differ in it."""
-    if hasattr(module, "wants"):
-        own: Wants = module.wants(inputs, outputs, options)
-        return own
-    wants: Wants = module.WANTS
-    return wants
 
 
 def file_digest(config: Config) -> str | None:
@@ -167,123 +176,3 @@ def file_digest(config: Config) -> str | None:
         return model_file.load(model_path(config, find_entry(config, ""), ""), sha256=None, where="")[1]
     except Problem:
         return None
-
-
-def find_entry(config: Config, where: str) -> Entry | None:
-    if config.catalogue is None:
-        return None
-    try:
-        return find(config.catalogue, entries())
-    except Problem as problem:
-        raise Problem(where=f"{where}.catalogue", what=problem.what, remedy=problem.remedy, code=Exit.MODEL) from None
-
-
-def model_path(config: Config, entry: Entry | None, where: str) -> Path:
-    if entry is None:
-        return Path(config.path or "")
-    path = cached(entry)
-    if path is None:
-        raise Problem(
-            where=f"{where}.catalogue",
-            what=f"{entry.name} of the catalogue is not on this machine",
-            remedy=f"edge-agent models fetch {entry.name}",
-            code=Exit.MODEL,
-        )
-    return path
-
-
-def read_labels(config: Config, said: Metadata, entry: Entry | None, where: str) -> tuple[str, ...]:
-    """The config's file, else the model's own, else what the catalogue names."""
-    if config.labels is not None:
-        return load_labels(Path(config.labels), where=f"{where}.labels")
-    if said.labels or entry is None or not entry.labels:
-        return said.labels
-    of = entries().get(entry.labels)
-    if of is not None:
-        path = cached(of)
-        return load_labels(path, where=f"{where}.labels") if path is not None else ()
-    return () if entry.labels == "in the file" else tuple(text.strip() for text in entry.labels.split(","))
-
-
-def read_options(
-    config: Config, said: Metadata, labels: tuple[str, ...], given: Shape, *, masks: bool = False
-) -> Options:
-    """What a decoder is told. given: the input that frames or windows go to."""
-    return Options(
-        labels=labels,
-        background=config.background,
-        softmax=str(config.softmax).lower(),
-        score=config.score if config.score is not None else said.score,
-        iou=config.iou,
-        top=config.top,
-        masks=masks,
-        input_px=(given.shape[1], given.shape[2]) if len(given.shape) == 4 else (0, 0),
-        task=said.task,
-        keypoint_shape=said.keypoint_shape,
-        keypoint_names=said.keypoint_names,
-        suppressed=said.suppressed,
-    )
-
-
-def _frames(
-    config: Config, said: Metadata, wants: Wants, session: Session, index: int, model: bytes, where: str
-) -> Preprocess:
-    name = session.inputs[index].name
-    normalisation, _ = read_normalisation(
-        config,
-        said,
-        wants,
-        lambda: rescaling.input_normalisation(model, index=index, name=name, signature=config.signature),
-    )
-    return Preprocess(
-        session.inputs[index],
-        session.input_array(index),
-        resize=config.resize or wants.resize,
-        interpolation=config.interpolation,
-        color=config.color,
-        normalisation=normalisation,
-        exact=config.mean is not None or config.std is not None,
-        border=wants.border,
-        where=where,
-    )
-
-
-def read_normalisation(
-    config: Config, said: Metadata, wants: Wants | None, shown: Callable[[], Normalisation | None] = lambda: None
-) -> tuple[Normalisation | None, str]:
-    """(the normalisation, who says it). Config before metadata before what the graph shows before what the decoder's family wants; None: as
-    the input's own quantisation says, 0..1 for a float one.
-    """
-    if config.mean is not None or config.std is not None:
-        return Normalisation(mean=_channels(config.mean, 0.0), std=_channels(config.std, 1.0)), "the config"
-    if said.normalisation and said.normalisation[0] is not None:
-        return said.normalisation[0], "its metadata"
-    seen = shown()
-    if seen is not None:
-        return seen, "its graph"
-    if wants is not None and wants.mean is not None and wants.std is not None:
-        return Normalisation(mean=wants.mean, std=wants.std), "its decoder's family"
-    return None, ""
-
-
-def _channels(value: float | tuple[float, ...] | None, absent: float) -> tuple[float, ...]:
-    """One number stands for all channels."""
-    if value is None:
-        return (absent,)
-    return value if isinstance(value, tuple) else (float(value),)
-
-
-def shapes(tensors: tuple[Tensor, ...], names: tuple[str, ...]) -> tuple[Shape, ...]:
-    """Tensors as decoders see them. names: what TFLite metadata calls them, or ()."""
-    said = names if len(names) == len(tensors) else ("",) * len(tensors)
-    return tuple(
-        Shape(
-            name=tensor.name,
-            shape=tensor.shape,
-            dtype=tensor.dtype,
-            scale=tensor.scale,
-            zero_point=tensor.zero_point,
-            said=name,
-        )
-        for tensor, name in zip(tensors, said, strict=True)
-    )

@@ -126,6 +126,7 @@ class _ReplayLane:
         self._new: Callable[[], Loop] = lambda: build.new_loop(
             name, lane, file.rule, opened.runners, self._submit, units, frozenset(self._active)
         )
+        self._runners = tuple(opened.runners.values())
         self._store = store
         self._active = set(active)
         self._failed: Exception | None = None
@@ -134,6 +135,8 @@ class _ReplayLane:
     def take(self, record: Input | Tick) -> None:
         """What a record breaks that broke the lane then too is passed over until the lane began anew."""
         if isinstance(record, Gap) and record.why == "restart":
+            for runner in self._runners:
+                runner.reset()
             self._loop, self._failed = self._new(), None
         elif self._failed is not None and not isinstance(record, Tick):  # its last tick came after what broke it
             raise self._failed

@@ -16,6 +16,7 @@ import msgspec
 from agent.clock import Clock
 from agent.config.read import Loaded
 from agent.config.write import recorded_toml
+from agent.inference.turns import Turns
 from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.birth import make_birth
@@ -67,7 +68,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         learn_time()
         supervisor = Supervisor(
             file,
-            machine=build.machine(file, None, measure=True),
+            machine=build.machine(file, Turns(file.device.models_at_once), measure=True),
             clock=clock,
             stop=stop,
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),

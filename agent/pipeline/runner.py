@@ -45,6 +45,7 @@ class Runner(msgspec.Struct, kw_only=True):
     frames: Preprocess | None = None
     windows: FeaturesInput | None = None
     input_index: int = 0
+    choice: Any = None  # what was tried, refused and why, where the session knows
     turns: "Turns | None" = None
 
     @property
@@ -65,6 +66,12 @@ class Runner(msgspec.Struct, kw_only=True):
     def gives(self) -> Gives:
         gives: Gives = self.reader.gives
         return gives
+
+    def reset(self) -> None:
+        """A recurrent model forgets what it saw."""
+        forget = getattr(self.session, "reset", None)
+        if forget is not None:
+            forget()
 
     def look(self, record: Frame | SampleWindow) -> Detections:
         """Problem: the record is of the other kind, or does not fit the input; the runtime failed."""

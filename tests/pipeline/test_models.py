@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from peers.tiny_models import one_op
+from peers.tiny_models import graph, model, one_op, operator, recurrent, tensor
 
 from agent.catalogue.entries import entries
 from agent.catalogue.fetch import cached
@@ -213,7 +213,40 @@ def test_a_wrong_digest_and_wrong_labels(testdata: Path, tmp_path: Path) -> None
     assert "there is no decoder" in problem_of(path, decoder="clasification").what
 
 
-def test_models_that_no_decoder_knows_yet(testdata: Path) -> None:
-    found = problem_of(testdata / "models" / "movenet_single_pose_lightning_ptq.tflite")
-    assert "1×1×17×3" in found.what
+def test_a_model_that_no_decoder_knows_names_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "five.tflite"
+    tensors = [tensor(name, (1, 3, 5, 7, 2)) for name in ("given", "one", "other")]
+    relus = [operator("RELU", [0], [1]), operator("RELU", [0], [2])]
+    path.write_bytes(model([graph(tensors, relus, inputs=[0], outputs=[1, 2])]))
+    found = problem_of(path, kind="window")
+    assert "1×3×5×7×2" in found.what
     assert f"{WHERE}.decoder" in found.remedy
+
+
+def test_a_recurrent_model_remembers_until_it_is_reset(tmp_path: Path) -> None:
+    path = tmp_path / "recurrent.tflite"
+    path.write_bytes(recurrent())
+    rng = np.random.default_rng(3)
+    seen = [Frame(at_us=at, pixels=rng.integers(0, 256, (8, 8, 3), np.uint8)) for at in range(3)]
+    with opened(path, decoder="raw") as runner:
+        assert len(runner.session.inputs) == 1
+
+        def answers() -> list[list[float]]:
+            found = [runner.look(one).vectors for one in seen]
+            return [vector.reshape(-1).tolist() for vector in found if vector is not None]
+
+        first = answers()
+        assert len(first) == 3
+        again = answers()
+        assert again != first
+        runner.reset()
+        assert answers() == first
+
+
+def test_states_that_the_config_names_are_looked_up(tmp_path: Path) -> None:
+    path = tmp_path / "recurrent.tflite"
+    path.write_bytes(recurrent())
+    found = problem_of(path, decoder="raw", state={"c_uot": "c_in"})
+    assert found.where == f"{WHERE}.state"
+    assert "c_uot" in found.what
+    assert "c_out" in str(found)
