@@ -5,7 +5,8 @@ Gives   Detections: boxes 0..1 clipped to the frame, scores, label texts and cla
 Threads the lane thread.
 Fails   Problem with Exit.MODEL at open: shapes that are not its own (both named), a wrong count of labels.
 Add one a file named as the config names it, with `claims` (does this model look like mine, how surely, and why), `open_decoder`, and `WANTS`:
-        how a frame must be given to such a model where neither the config nor the model says it.
+        how a frame must be given to such a model where neither the config nor the model says it. A family whose models differ in it has
+        `wants(inputs, outputs, options) -> Wants`, too, which is asked instead.
         A decoder that compares what went in with what came out (anomaly) has `decode_rows` instead of `decode`.
 """
 

@@ -55,8 +55,9 @@ def counts(classes: "NDArray[np.uint8]") -> "NDArray[np.int64]":
     import cv2
     import numpy as np
 
-    histogram: NDArray[np.float32] = cv2.calcHist([np.ascontiguousarray(classes)], [0], None, [256], [0, 256])
-    return histogram.reshape(-1).astype(np.int64)
+    histogram = cv2.calcHist([np.ascontiguousarray(classes)], [0], None, [256], [0, 256])
+    numbers: NDArray[np.int64] = histogram.reshape(-1).astype(np.int64)
+    return numbers
 
 
 def covered(shape: tuple[int, int], placement: Placement) -> tuple[slice, slice, float]:

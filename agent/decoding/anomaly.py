@@ -24,7 +24,7 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
     """Why this model looks like an autoencoder. A picture of the input's shape may as well be a segmentation's classes: both claim it."""
     if options.task is not None or len(options.labels) > 1 or not len(inputs) == len(outputs) == 1:
         return None
-    if inputs[0].shape == outputs[0].shape and math.prod(inputs[0].shape) > 1:
+    if inputs[0].shape == outputs[0].shape and len(inputs[0].shape) <= 4 and math.prod(inputs[0].shape) > 1:
         return Claim(Sure.POSSIBLE, "its output has the shape of its input")
     return None
 

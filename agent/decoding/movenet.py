@@ -33,8 +33,7 @@ POINTS = (
     *("left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
 )
 _ONE, _SIX = (1, 1, 17, 3), (1, 6, 56)
-_BYTES = {"mean": (0.0,), "std": (1.0,)}
-WANTS = Wants(resize="stretch", **_BYTES)
+WANTS = Wants(resize="stretch", mean=(0.0,), std=(1.0,))
 # Below it is noise: rooms and animals give 0.05 to 0.17, people 0.23 and more (measured with the lightning model).
 _SCORE = 0.2
 # Points that are seen; others are guesses and do not widen the box.
@@ -44,7 +43,7 @@ _POINT_SCORE = 0.2
 def wants(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Wants:
     """Several people: a letterbox, as the publisher does."""
     del inputs, options
-    return WANTS if outputs[0].shape != _SIX else Wants(resize="letterbox", **_BYTES)
+    return WANTS if outputs[0].shape != _SIX else Wants(resize="letterbox", mean=WANTS.mean, std=WANTS.std)
 
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
@@ -89,7 +88,7 @@ class MoveNet:
 
     def __init__(self, output: Shape, options: Options) -> None:
         points = options.labels if len(options.labels) == len(POINTS) else options.keypoint_names
-        self.labels = options.labels if len(options.labels) == 1 else ("person",)
+        self.labels: tuple[str, ...] = options.labels if len(options.labels) == 1 else ("person",)
         self.keypoint_names = points if len(points) == len(POINTS) else POINTS
         self._one = output.shape == _ONE
         self.gives: Gives = "keypoints" if self._one else "detections"

@@ -252,7 +252,8 @@ class Segmentation:
 
         if self._layout.holds == "mask":
             values = real(raw[y, x], self._output)
-            return values if plain else 1 / (1 + np.exp(-np.clip(values, -80, 80)))
+            chance: NDArray[np.float32] = values if plain else 1 / (1 + np.exp(-np.clip(values, -80, 80)))
+            return chance
         picked = raw[:, y, x].T if self._layout.channels_first else raw[y, x]
         values = np.clip(real(picked, self._output), -1e6, 1e6)
         own: NDArray[np.float32] = values[np.arange(len(values)), classes]

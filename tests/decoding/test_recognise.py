@@ -75,11 +75,28 @@ WINDOW = shapes((1, 64))
         # People.
         (SMALL, shapes((1, 1, 17, 3)), {}, "movenet"),
         (SELFIE, shapes((1, 6, 56)), {}, "movenet"),
+        # YOLO, which metadata tells apart where shapes do not.
+        (YOLO, shapes((1, 84, 8400)), {"labels": COCO}, "yolo"),
+        (YOLO, shapes((1, 84, 8400)), {}, "yolo"),
+        (YOLO, shapes((1, 84, 8400)), {"labels": COCO, "task": "detect"}, "yolo"),
+        (YOLO, shapes((1, 25200, 85)), {"labels": COCO}, "yolo"),
+        (YOLO, shapes((1, 56, 8400)), {"task": "pose", "labels": ("person",), "keypoint_shape": (17, 3)}, "yolo_pose"),
+        (YOLO, shapes((1, 56, 8400)), {}, "yolo_pose"),
+        (YOLO, shapes((1, 116, 8400), (1, 160, 160, 32)), {"labels": COCO}, "yolo_segment"),
+        (YOLO, shapes((1, 116, 8400), (1, 160, 160, 32)), {"labels": COCO, "task": "segment"}, "yolo_segment"),
+        (YOLO, shapes((1, 300, 6)), {"labels": COCO}, "yolo_end_to_end"),
+        (YOLO, shapes((1, 300, 6)), {"task": "detect", "labels": COCO}, "yolo_end_to_end"),
+        (YOLO, shapes((1, 300, 57)), {"task": "pose", "keypoint_shape": (17, 3)}, "yolo_end_to_end"),
+        (YOLO, shapes((1, 300, 38), (1, 160, 160, 32)), {"task": "segment", "labels": COCO}, "yolo_end_to_end"),
         # MediaPipe's anchors.
         (IMAGE, shapes((1, 896, 16), (1, 896, 1)), {}, "blazeface"),
         (IMAGE, shapes((1, 896, 1), (1, 896, 16)), {}, "blazeface"),
         (IMAGE, shapes((1, 2254, 12), (1, 2254, 1)), {}, "blazepose"),
-        # SSD.
+        (SMALL, shapes((1, 2016, 18), (1, 2016, 1)), {}, "blazepalm"),
+        # SSD and EfficientDet.
+        (shapes((1, 300, 300, 3)), shapes((1, 1917, 4), (1, 1917, 91)), {}, "ssd_anchors"),
+        (shapes((1, 320, 320, 3)), shapes((1, 100, 7)), {}, "efficientdet"),
+        (shapes((1, 320, 320, 3)), shapes((1, 25, 4), (1, 25), (1, 25), (1,)), {"labels": COCO}, "ssd"),
         (IMAGE, shapes((), (), (), (), names=(OP, f"{OP}:1", f"{OP}:2", f"{OP}:3")), {}, "ssd"),
         (IMAGE, shapes((1, 10, 4), (1, 10), (1, 10), (1,)), {}, "ssd"),
         (IMAGE, shapes((1, 10, 4), (1, 10), (1, 10), (1,)), {"labels": tuple("abcdefghij")}, "ssd"),
