@@ -121,7 +121,7 @@ def in_pixels(coordinates: "NDArray[np.float32]") -> bool:
     """
     import numpy as np
 
-    return bool(len(coordinates)) and float(np.median(coordinates.max(axis=1))) > 2
+    return 2 * int(np.count_nonzero(coordinates.max(axis=1) > 2)) > len(coordinates) if len(coordinates) else False
 
 
 def unit_boxes(boxes: "NDArray[np.float32]", size_px: tuple[int, int]) -> "NDArray[np.float32]":
@@ -151,10 +151,9 @@ def clip_boxes(boxes: "NDArray[np.float32]") -> "NDArray[np.float32]":
     """(n, 4) → inside 0..1, corners in order."""
     import numpy as np
 
-    clipped = np.clip(np.nan_to_num(boxes, nan=0.0), 0, 1)
-    x0, y0, x1, y1 = clipped.T
-    ordered = (np.minimum(x0, x1), np.minimum(y0, y1), np.maximum(x0, x1), np.maximum(y0, y1))
-    return np.stack(ordered, axis=1).astype(np.float32)
+    clipped = np.fmin(np.fmax(boxes, 0), 1).astype(np.float32, copy=False)  # fmax: what is no number becomes 0
+    first, second = clipped[:, :2], clipped[:, 2:]
+    return np.concatenate((np.minimum(first, second), np.maximum(first, second)), axis=1)
 
 
 def seen(boxes: "NDArray[np.float32]", least: float = 1e-6) -> "NDArray[np.bool_]":

@@ -137,7 +137,7 @@ def pack(
     """Real numbers → the tensor, quantised where there is a scale, and what it is."""
     if scale:
         info = np.iinfo(dtype)
-        packed = np.clip(np.round(values / scale) + zero_point, info.min, info.max).astype(dtype)
+        packed = np.ascontiguousarray(np.clip(np.round(values / scale) + zero_point, info.min, info.max)).astype(dtype)
     else:
         packed = np.ascontiguousarray(values).astype(dtype)
     shape = Shape(name=name, shape=packed.shape, dtype=dtype, scale=scale, zero_point=zero_point)
