@@ -15,19 +15,25 @@ def without_background(options: Options) -> tuple[str, ...]:
     return options.labels[1:] if has_background(options) else options.labels
 
 
-def check_count(options: Options, things: int, where: str) -> tuple[str, ...]:
-    """Labels of the model's `things` (classes without the background), as many; their numbers where none are given.
+def things(options: Options, columns: int, *, background: bool, where: str) -> tuple[int, tuple[str, ...]]:
+    """The first column of `columns` scores that is a thing's, and the labels of all things (numbers where none are given).
 
-    Problem (Exit.MODEL) naming both counts.
+    Labels tell whether column 0 is the background: as many as columns, one fewer, or one of the background before the others'.
+    background: what holds without labels. Problem (Exit.MODEL) naming both counts.
     """
-    if not options.labels:
-        return tuple(str(index) for index in range(things))
-    for labels in (options.labels, without_background(options)):
-        if len(labels) == things and (labels is not options.labels or not options.background):
-            return labels
+    labels = options.labels
+    if not labels:
+        first = int((background or options.background) and columns > 1)
+        return first, tuple(str(index) for index in range(columns - first))
+    if len(labels) == columns:
+        return (1, labels[1:]) if has_background(options) else (0, labels)
+    if len(labels) == columns - 1 and (options.background or not has_background(options)):
+        return 1, labels
+    if len(labels) == columns + 1 and has_background(options):
+        return 0, labels[1:]
     raise Problem(
         where=f"{where}.labels",
-        what=f"{len(options.labels)} labels for {things} classes",
+        what=f"{len(labels)} labels for {columns} classes",
         remedy="Give the labels of this model, one a line, with or without one of the background as the first",
         code=Exit.MODEL,
     )
