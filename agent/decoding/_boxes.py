@@ -121,7 +121,7 @@ def in_pixels(coordinates: "NDArray[np.float32]") -> bool:
     """
     import numpy as np
 
-    return 2 * int(np.count_nonzero(coordinates.max(axis=1) > 2)) > len(coordinates) if len(coordinates) else False
+    return 2 * int(np.count_nonzero(coordinates.max(axis=1, initial=0) > 2)) > len(coordinates)
 
 
 def unit_boxes(boxes: "NDArray[np.float32]", size_px: tuple[int, int]) -> "NDArray[np.float32]":
@@ -140,7 +140,7 @@ def to_frame(points: "NDArray[np.float32]", placement: Placement) -> "NDArray[np
     """(…, 2k) x, y pairs as shares of the input → as shares of the frame; not clipped."""
     import numpy as np
 
-    pairs = points.reshape(*points.shape[:-1], -1, 2)
+    pairs = points.reshape(*points.shape[:-1], points.shape[-1] // 2, 2)
     origin = np.array((placement.x, placement.y), np.float32)
     size = np.array((placement.width, placement.height), np.float32)
     moved: NDArray[np.float32] = ((pairs - origin) / size).astype(np.float32).reshape(points.shape)

@@ -23,6 +23,8 @@ COCO_POINTS = (
     *("left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
 )  # fmt: skip
 
+COCO_SHAPE = (len(COCO_POINTS), 3)
+
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """index: which output. rows: (anchors, size), else (size, anchors). per_cell: anchors a cell, 0 where their count fits no grid."""
@@ -55,7 +57,20 @@ def image_px(inputs: Sequence[Shape], options: Options) -> tuple[int, int]:
         return shape[1], shape[2]
     if len(shape) == 4 and shape[1] in (1, 3, 4):
         return shape[2], shape[3]
-    return options.input_px
+    return (shape[1], shape[2]) if len(shape) == 3 else options.input_px
+
+
+def require_image_px(inputs: Sequence[Shape], options: Options, decoder: str, where: str) -> tuple[int, int]:
+    """As `image_px`. Problem (Exit.MODEL): no image input."""
+    size_px = image_px(inputs, options)
+    if min(size_px) < 1:
+        raise Problem(
+            where=f"{where}.decoder",
+            what=f"{decoder} is for pictures, this model's input is {written([one.shape for one in inputs[:1]]) or 'missing'}",
+            remedy="Take the decoder that belongs to the model, or leave `decoder` out",
+            code=Exit.MODEL,
+        )
+    return size_px
 
 
 def anchors_per_cell(anchors: int, size_px: tuple[int, int]) -> int:
@@ -140,6 +155,12 @@ def rotated(where: str) -> Problem:
         remedy='Take a model of task detect, or set decoder = "raw" to store the numbers as they are',
         code=Exit.MODEL,
     )
+
+
+def point_shape(options: Options) -> tuple[int, int]:
+    """(points, 2 or 3 numbers each) as the file says, else COCO's."""
+    points, numbers = options.keypoint_shape or (0, 0)
+    return (points, numbers) if points > 0 and numbers in (2, 3) else COCO_SHAPE
 
 
 def name_points(count: int, options: Options) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def read_points(
 
     points, numbers_each = shape
     values = numbers.reshape(len(numbers), points, numbers_each)
-    places = unit_boxes(np.ascontiguousarray(values[:, :, :2]).reshape(len(numbers), -1), size_px)
+    places = unit_boxes(np.ascontiguousarray(values[:, :, :2]).reshape(len(numbers), 2 * points), size_px)
     result = np.empty((len(numbers), points, 3), np.float32)
     result[:, :, :2] = to_frame(places, placement).reshape(len(numbers), points, 2)
     result[:, :, 2] = values[:, :, 2] if numbers_each > 2 else scores[:, None]

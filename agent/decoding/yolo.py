@@ -43,7 +43,7 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
 
 def open_decoder(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options, where: str) -> Decoder:
     """Problem (Exit.MODEL): no such head, rotated boxes, labels that do not fit its classes."""
-    size_px = yolo.image_px(inputs, options)
+    size_px = yolo.require_image_px(inputs, options, "yolo", where)
     head = yolo.find_head(outputs, size_px)
     if options.task == "obb":
         raise yolo.rotated(where)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 WANTS = yolo.WANTS
 _ROW = 6  # x0, y0, x1, y1, score, class
-_COCO = (len(yolo.COCO_POINTS), 3)
 _MOST_ROWS = 2000
 _READS = "1×n×6 (x0, y0, x1, y1, score, class), with keypoints or mask coefficients behind"
 
@@ -65,7 +64,7 @@ def open_decoder(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Opt
     """Problem (Exit.MODEL): no such rows; rotated boxes."""
     if options.task == "obb":
         raise yolo.rotated(where)
-    size_px = yolo.image_px(inputs, options)
+    size_px = yolo.require_image_px(inputs, options, "yolo_end_to_end", where)
     form = _form(outputs, size_px, options)
     if form is None:
         raise yolo.not_its_own("yolo_end_to_end", _READS, outputs, where)
@@ -83,7 +82,7 @@ def _form(outputs: Sequence[Shape], size_px: tuple[int, int], options: Options) 
         return _Form(index=index, rows=rows, size=size, prototypes=prototypes) if fits else None
     if size == _ROW and options.task in (None, "detect"):
         return _Form(index=index, rows=rows, size=size)
-    points = options.keypoint_shape or _COCO
+    points = yolo.point_shape(options)
     if size == _ROW + points[0] * points[1] and options.task in (None, "pose"):
         return _Form(index=index, rows=rows, size=size, points=points)
     return None
@@ -94,7 +93,7 @@ class YoloEndToEnd:
 
     def __init__(self, outputs: Sequence[Shape], form: _Form, size_px: tuple[int, int], options: Options) -> None:
         self.labels = options.labels
-        if not self.labels and form.points == _COCO:
+        if not self.labels and form.points == yolo.COCO_SHAPE:
             self.labels = ("person",)
         self.gives: Gives = "detections"
         self.keypoint_names = yolo.name_points(form.points[0], options) if form.points else ()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WANTS = yolo.WANTS
-_COCO = (len(yolo.COCO_POINTS), 3)
 _READS = "one output of 1×(4 + classes + points × 3)×anchors"
 
 
@@ -48,23 +47,19 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
 
 def open_decoder(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options, where: str) -> Decoder:
     """Problem (Exit.MODEL): no such head, labels that do not fit its classes."""
-    size_px = yolo.image_px(inputs, options)
+    size_px = yolo.require_image_px(inputs, options, "yolo_pose", where)
     head = yolo.find_head(outputs, size_px)
     layout = _layout(head, size_px, options) if head else None
     if layout is None or layout.classes < 1:
         raise yolo.not_its_own("yolo_pose", _READS, outputs, where)
     labels = yolo.check_labels(layout, options, where)
     if not options.labels and layout.classes == 1:
-        labels = ("person",) if _points(options) == _COCO else labels
+        labels = ("person",) if yolo.point_shape(options) == yolo.COCO_SHAPE else labels
     return YoloPose(outputs, layout, options, labels)
 
 
-def _points(options: Options) -> tuple[int, int]:
-    return options.keypoint_shape or _COCO
-
-
 def _layout(head: yolo.Head, size_px: tuple[int, int], options: Options) -> yolo.Layout:
-    points, numbers = _points(options)
+    points, numbers = yolo.point_shape(options)
     return yolo.read_layout(head, points * numbers, size_px, options)
 
 
@@ -76,7 +71,7 @@ class YoloPose:
     ) -> None:
         self.labels = labels
         self.gives: Gives = "detections"
-        self._shape = _points(options)
+        self._shape = yolo.point_shape(options)
         self.keypoint_names = yolo.name_points(self._shape[0], options)
         self._finder = Finder(outputs[layout.head.index], layout, options)
         self._size_px = layout.size_px

@@ -38,6 +38,7 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
 
 def open_decoder(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options, where: str) -> Decoder:
     """Problem (Exit.MODEL): no such outputs, labels that do not fit the classes."""
+    yolo.require_image_px(inputs, options, "yolo_segment", where)
     found = _parts(inputs, outputs, options) if len(outputs) == 2 else None
     if found is None:
         raise yolo.not_its_own("yolo_segment", _READS, outputs, where)

@@ -220,6 +220,12 @@ def test_other_models_are_refused() -> None:
         yolo.open_decoder(image_input(), shaped(1, 5, 8400)[:0] + shaped(1, 5, 8400) * 2, Options(), "m")
 
 
+def test_a_model_without_a_picture_is_refused() -> None:
+    vector = (Shape(name="x", shape=(1, 40), dtype="float32", scale=0.0, zero_point=0),)
+    with pytest.raises(Problem, match="for pictures.* 1×40"):
+        yolo.open_decoder(vector, shaped(1, 84, 8400), Options(), "m")
+
+
 def test_the_three_bottles_of_the_clip(testdata: Path) -> None:
     import cv2
 

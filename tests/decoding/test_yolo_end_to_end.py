@@ -92,6 +92,16 @@ def test_segments() -> None:
         assert find(tensors, shapes, picture).masks is None
 
 
+def test_rows_beside_the_frame_alone_are_nothing() -> None:
+    picture = Picture((640, 360))
+    above = Thing((0.1, -0.3, 0.4, -0.1), 0, 0.9, points=((0.1, -0.2, 0.9),) * 17)
+    tensor, shape = end_to_end(picture, [above], size=57)
+    found = find([tensor], (shape,), picture)
+    assert len(found) == 0
+    assert found.keypoints is not None
+    assert found.keypoints.shape == (0, 17, 3)
+
+
 def shaped(*sizes: tuple[int, ...]) -> tuple[Shape, ...]:
     return tuple(
         Shape(name=f"y{i}", shape=size, dtype="float32", scale=0.0, zero_point=0) for i, size in enumerate(sizes)

@@ -82,6 +82,16 @@ def test_nothing_found() -> None:
     assert found.keypoints.shape == (0, 17, 3)
 
 
+def test_people_beside_the_frame_alone_are_nobody() -> None:
+    picture = Picture((640, 360))
+    above = Thing((0.1, -0.3, 0.4, -0.1), 0, 0.9, points=body(0.1, -0.3))
+    tensor, shape = raw_head(picture, [above], classes=1, anchors=8400, extra=51, point_numbers=3)
+    found = yolo_pose.open_decoder(image_input(), (shape,), Options(), "m").decode([tensor], picture.placement)
+    assert len(found) == 0
+    assert found.keypoints is not None
+    assert found.keypoints.shape == (0, 17, 3)
+
+
 def shaped(*size: int) -> tuple[Shape, ...]:
     return (Shape(name="Identity", shape=size, dtype="float32", scale=0.0, zero_point=0),)
 
@@ -107,3 +117,8 @@ def test_labels_that_do_not_fit_and_other_models() -> None:
         yolo_pose.open_decoder(image_input(), shaped(1, 56, 8400), Options(labels=("a", "b")), "m")
     with pytest.raises(Problem, match="1×20×8400"):
         yolo_pose.open_decoder(image_input(), shaped(1, 20, 8400), Options(), "m")
+
+
+def test_a_damaged_count_of_points_is_not_believed() -> None:
+    options = Options(keypoint_shape=(0, 3))
+    assert len(yolo_pose.open_decoder(image_input(), shaped(1, 56, 8400), options, "m").keypoint_names) == 17

@@ -102,6 +102,19 @@ def test_nothing_found_and_noise() -> None:
     assert (found.values <= 1).all()
 
 
+def test_things_beside_the_frame_alone_are_nothing() -> None:
+    picture = Picture((640, 360))
+    tensor, shape = raw_head(
+        picture, [Thing((0.1, -0.3, 0.4, -0.1), 0, 0.9, mixing(0))], classes=3, extra=COUNT, anchors=8400
+    )
+    proto, proto_shape = pack(prototypes(picture), "float32", 0.0, 0)
+    decoder = yolo_segment.open_decoder(image_input(), (shape, proto_shape), Options(masks=True), "m")
+    found = decoder.decode([tensor, proto], picture.placement)
+    assert found.values is not None
+    assert found.masks is not None
+    assert len(found) == len(found.values) == len(found.masks) == 0
+
+
 def test_many_large_boxes_are_sampled_and_still_right() -> None:
     things = [Thing((0.0, 0.0, 1 - 0.001 * index, 1.0), index, 0.9, mixing(2)) for index in range(40)]
     tensor, shape = raw_head(Picture(), things, classes=40, extra=COUNT, anchors=8400)
