@@ -20,7 +20,6 @@ from agent.problems import Exit, Problem
 from agent.records import Detections, Placement
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 # Lite models; the others are given ImageNet's mean and deviation.

@@ -121,7 +121,7 @@ def test_what_the_input_takes_follows_from_the_model() -> None:
 def test_others_are_refused_and_counts_are_named() -> None:
     other = described([np.zeros((1, 2034, 4), np.float32), np.zeros((1, 2034, 3), np.float32)])
     assert efficientdet.claims(image(320), other, Options()) is None
-    with pytest.raises(Problem, match="19206 anchors .* 1×2034×4 and 1×2034×3") as caught:
+    with pytest.raises(Problem, match=r"19206 anchors .* 1×2034×4 and 1×2034×3") as caught:
         efficientdet.open_decoder(image(320), other, Options(), "m")
     assert caught.value.code == Exit.MODEL
     given = described([np.zeros((1, 19206, 4), np.float32), np.zeros((1, 19206, 90), np.float32)])
