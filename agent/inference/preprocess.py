@@ -2,7 +2,8 @@
 
 The small picture is made first and coloured last, straight into the tensor where it takes bytes; every buffer is kept.
 Shrinking by more than 2 goes linearly to twice the size and then by an exact half: close to a true area mean (rms 1 level of 255) at
-a tenth of its cost; plain linear sampling at 6:1 changes what small models say.
+a tenth of its cost; plain linear sampling at 6:1 changes what small models say. For large inputs at no more than 4:1 the half comes first: that
+costs a third of it, and is a little softer (rms 1.5 to 3 where linear sampling has 3 to 9).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHANNELS = {"rgb": 3, "bgr": 3, "grey": 1}
+_LARGE_PX = 90_000
 
 
 class Preprocess:
@@ -106,17 +108,23 @@ class Preprocess:
                 x=-left / part[1], y=-top / part[0], width=width / part[1], height=height / part[0]
             )
         source = (self._source[1] - self._source[0], self._source[3] - self._source[2])
-        shrink = max(source[0] / inner[0], source[1] / inner[1])
-        halved = self._interpolation == "linear-area" and shrink > 2
-        self._method = cv2.INTER_AREA if self._interpolation == "area" and shrink > 1 else cv2.INTER_LINEAR
-        self._twice = np.empty((inner[0] * 2, inner[1] * 2, 3), np.uint8) if halved else None
+        shrink = (source[0] / inner[0], source[1] / inner[1])
+        self._method = cv2.INTER_AREA if self._interpolation == "area" and max(shrink) > 1 else cv2.INTER_LINEAR
+        self._half = self._twice = None
+        if self._interpolation == "linear-area" and shrink[0] * shrink[1] > 4:
+            if inner[0] * inner[1] >= _LARGE_PX and max(shrink) <= 4 and source[0] % 2 == source[1] % 2 == 0:
+                self._half = np.empty((source[0] // 2, source[1] // 2, 3), np.uint8)
+            else:
+                self._twice = np.empty((inner[0] * 2, inner[1] * 2, 3), np.uint8)
         self._small = None if source == inner else np.empty((*inner, 3), np.uint8)
         self._region = self._part(offset, inner)
         # Where bytes are wanted, the colour step writes into the tensor itself.
-        straight = self._write in (copy_bytes, flip_sign)
-        self._picture = np.empty(self._region.shape, np.uint8)
-        if straight:
-            self._picture = self._region if self._write is copy_bytes else self._region.view(np.uint8)
+        if self._write is copy_bytes:
+            self._picture = self._region
+        elif self._write is flip_sign:
+            self._picture = self._region.view(np.uint8)
+        else:
+            self._picture = np.empty(self._region.shape, np.uint8)
         if self._planar:
             planes = list(self._picture)
             self._planes = planes[::-1] if self._color == "rgb" else planes
@@ -136,6 +144,10 @@ class Preprocess:
         if self._twice is not None:
             cv2.resize(source, (width * 2, height * 2), dst=self._twice, interpolation=cv2.INTER_LINEAR)
             cv2.resize(self._twice, (width, height), dst=self._small, interpolation=cv2.INTER_AREA)
+        elif self._half is not None:
+            half = (self._half.shape[1], self._half.shape[0])
+            cv2.resize(source, half, dst=self._half, interpolation=cv2.INTER_AREA)
+            cv2.resize(self._half, (width, height), dst=self._small, interpolation=cv2.INTER_LINEAR)
         else:
             cv2.resize(source, (width, height), dst=self._small, interpolation=self._method)
         return self._small
