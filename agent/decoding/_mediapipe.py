@@ -81,7 +81,7 @@ def open_grid(
     where: str,
 ) -> "Grid":
     """score, iou: the decoder's own thresholds. Problem (Exit.MODEL): other outputs; more than one label."""
-    fitting = [variant for variant in variants if locate(outputs, variant, size) is not None]
+    fitting = [(variant, places) for variant in variants if (places := locate(outputs, variant, size)) is not None]
     if not fitting:
         wanted = " or ".join(f"1×{sum(variant.counts)}×{size}" for variant in variants)
         raise Problem(
@@ -97,8 +97,9 @@ def open_grid(
             remedy="Give one label, or none",
             code=Exit.MODEL,
         )
-    height, width = image_px(inputs, options) or (fitting[0].side_px,) * 2
-    return Grid(outputs, fitting[0], size, (width, height), options, score, iou)
+    variant, places = fitting[0]
+    height, width = image_px(inputs, options) or (variant.side_px, variant.side_px)
+    return Grid(outputs, places, variant, size, (width, height), options, score, iou)
 
 
 class Grid:
@@ -107,6 +108,7 @@ class Grid:
     def __init__(
         self,
         outputs: Sequence[Shape],
+        places: Places,
         variant: Variant,
         size: int,
         size_px: tuple[int, int],
@@ -116,8 +118,6 @@ class Grid:
     ) -> None:
         import numpy as np
 
-        places = locate(outputs, variant, size)
-        assert places is not None
         self._outputs, self._places, self._size = outputs, places, size
         self._least = score if options.score is None else options.score
         self._iou = iou if options.iou is None else options.iou

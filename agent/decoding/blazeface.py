@@ -42,7 +42,7 @@ class BlazeFace:
     def __init__(self, grid: Grid, options: Options) -> None:
         self.labels = options.labels or ("face",)
         self.gives: Gives = "detections"
-        self.keypoint_names = ("right eye", "left eye", "nose", "mouth", "right ear", "left ear")
+        self.keypoint_names: tuple[str, ...] = ("right eye", "left eye", "nose", "mouth", "right ear", "left ear")
         self._grid = grid
 
     def decode(self, outputs: "list[NDArray[Any]]", placement: Placement) -> Detections:

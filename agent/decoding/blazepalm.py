@@ -49,7 +49,7 @@ class BlazePalm:
     def __init__(self, grid: Grid, options: Options) -> None:
         self.labels = options.labels or ("palm",)
         self.gives: Gives = "detections"
-        self.keypoint_names = (
+        self.keypoint_names: tuple[str, ...] = (
             "wrist",
             "index finger",
             "middle finger",

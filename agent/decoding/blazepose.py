@@ -47,7 +47,14 @@ class BlazePose:
     def __init__(self, grid: Grid, options: Options) -> None:
         self.labels = options.labels or ("person",)
         self.gives: Gives = "detections"
-        self.keypoint_names = ("hips", "body circle", "shoulders", "upper body circle", "face corner", "face corner")
+        self.keypoint_names: tuple[str, ...] = (
+            "hips",
+            "body circle",
+            "shoulders",
+            "upper body circle",
+            "face corner",
+            "face corner",
+        )
         self._grid = grid
 
     def decode(self, outputs: "list[NDArray[Any]]", placement: Placement) -> Detections:

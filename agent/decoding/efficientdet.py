@@ -45,7 +45,7 @@ def find_heads(outputs: Sequence[Shape], size_px: tuple[int, int] | None) -> Hea
     cells = pyramid_cells(*size_px)
     if len(outputs) == 2:
         anchors = _PER_CELL * sum(math.prod(one) for one in cells)
-        wanted = [((1, anchors), 4, 1)]
+        wanted: list[tuple[tuple[int, ...], int, int]] = [((1, anchors), 4, 1)]
     else:
         wanted = [((1, *one), 4 * _PER_CELL, _PER_CELL) for one in cells]
     boxes: list[int] = []

@@ -136,7 +136,7 @@ def _things(heat: "NDArray[np.float32]", reached: "NDArray[np.bool_]") -> "NDArr
 
     count, marks, extents, _ = cv2.connectedComponentsWithStats(reached.astype(np.uint8), connectivity=8)
     rows, columns = np.nonzero(reached)
-    mine, weights = marks[rows, columns] - 1, heat[rows, columns]
+    mine, weights = marks[rows, columns].astype(np.intp) - 1, heat[rows, columns]
     found = np.zeros((count - 1, 7), np.float32)
     np.maximum.at(found[:, 0], mine, weights)
     height, width = heat.shape
