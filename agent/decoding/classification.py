@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.decoding import Claim, Decoder, Gives, Options, Shape, Sure, Wants
+from agent.decoding._anchors import probability
 from agent.decoding._boxes import real, written
 from agent.decoding._tensors import (
     called_embedding,
@@ -27,12 +28,17 @@ if TYPE_CHECKING:
 
 WANTS = Wants()
 _TASK = "classify"
+# How outputs begin of the models of tensorflow/models/research/slim, the "hosted models" of TFLite.
+_SLIM = ("MobilenetV", "Inception", "NasNet", "final_layer/predictions")
 
 
 def wants(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Wants:
-    """The middle of the frame for Ultralytics' classifiers."""
-    del inputs, outputs
-    return Wants(resize="crop") if options.task == _TASK else WANTS
+    """The middle of the frame for Ultralytics' classifiers; pixels as -1..1 for those of TensorFlow's slim library."""
+    del inputs
+    if options.task == _TASK:
+        return Wants(resize="crop")
+    slim = any(output.name.startswith(_SLIM) for output in outputs)
+    return Wants(mean=(127.5,), std=(127.5,)) if slim else WANTS
 
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
@@ -181,7 +187,7 @@ class Classification:
             self._softmax == "auto" and values.min() >= -0.001 and values.max() <= 1.001
         )
         if self._binary:
-            second = values if plain else 1 / (1 + np.exp(-np.clip(values, -80, 80)))
+            second = values if plain else probability(values)
             return np.concatenate([1 - second, second])
         if plain:
             return values

@@ -99,7 +99,8 @@ class MoveNet:
     def decode(self, outputs: "list[NDArray[Any]]", placement: Placement) -> Detections:
         import numpy as np
 
-        values = np.nan_to_num(real(outputs[0], self._output), nan=0.0, posinf=0.0, neginf=0.0)
+        values = real(outputs[0], self._output)
+        values[~np.isfinite(values)] = 0
         people = values.reshape(-1, 51 if self._one else 56)
         points = people[:, :51].reshape(-1, len(POINTS), 3)[:, :, (1, 0, 2)]
         scores = points[:, :, 2].mean(axis=1) if self._one else people[:, 55]
@@ -117,12 +118,9 @@ class MoveNet:
 
 
 def _hull(points: "NDArray[np.float32]") -> "NDArray[np.float32]":
-    """(n, k, 3) → (n, 4): round the seen points, or round all where none is seen."""
+    """(1, k, 3) → (1, 4): round the seen points, or round all where none is seen."""
     import numpy as np
 
-    seen = points[:, :, 2] >= _POINT_SCORE
-    seen |= ~seen.any(axis=1, keepdims=True)
-    places = points[:, :, :2]
-    lowest = np.where(seen[:, :, None], places, np.inf).min(axis=1)
-    greatest = np.where(seen[:, :, None], places, -np.inf).max(axis=1)
-    return np.concatenate([lowest, greatest], axis=1).astype(np.float32)
+    seen = points[0, points[0, :, 2] >= _POINT_SCORE, :2]
+    places = seen if len(seen) else points[0, :, :2]
+    return np.concatenate([places.min(axis=0), places.max(axis=0)])[None]

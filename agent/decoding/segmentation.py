@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.decoding import Claim, Decoder, Gives, Options, Shape, Sure, Wants
+from agent.decoding._anchors import probability
 from agent.decoding._boxes import real, written
 from agent.decoding._class_maps import Strongest, counts, covered, over_frame
 from agent.decoding._map_layout import Layout, map_px, read_layout
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WANTS = Wants()
+# DeepLab and its kin, by the classes of Pascal VOC, Cityscapes and ADE20K, see pixels as -1..1.
+_DEEPLAB_CLASSES = (19, 21, 151)
 _BACKGROUND = ("background", "__background__", "_background_", "bg", "unlabeled", "unlabelled")
 # Smaller areas are specks: a class of 21 that a few pixels of noise pick.
 _LEAST_SHARE = 0.001
@@ -31,7 +34,14 @@ _MASK_SCORE = 0.5
 # Pascal VOC's mark for pixels that belong to no class.
 _VOID = 255
 # Scores are taken on a grid of so many pixels; areas that have fewer of them than the second number, on all of theirs.
-_SAMPLES, _LEAST_SAMPLES = 4096, 16
+_SAMPLES, _LEAST_SAMPLES = 2048, 8
+
+
+def wants(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Wants:
+    """-1..1 for DeepLab's float inputs, 0..1 for others; a quantised input says it itself."""
+    layouts = [read_layout(output, picture_px(inputs[0].shape), options) for output in outputs]
+    deeplab = any(layout and (layout.classes in _DEEPLAB_CLASSES or layout.holds == "numbers") for layout in layouts)
+    return Wants(mean=(127.5,), std=(127.5,)) if deeplab else WANTS
 
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
@@ -118,7 +128,7 @@ def _labels(layout: Layout, options: Options, where: str) -> tuple[tuple[str, ..
 class Segmentation:
     """A result a class, the largest first, `top` at most: its label, index (the class number), value = its share of the frame.
 
-    Areas below 0.001 of the frame are not given. Score: the mean probability of its pixels (of a grid of about 64×64), 1 where
+    Areas below 0.001 of the frame are not given. Score: the mean probability of its pixels (of a grid of 2,048 of the frame), 1 where
     the model gives class numbers only; `score` is the least of it (for one mask: of each pixel). A letterbox' border is no part of the frame;
     what a crop left out belongs to no class. Class numbers without a label are their own label, but 255 is no class.
     """
@@ -233,10 +243,14 @@ class Segmentation:
         seen = part[y, x]
         sums = np.bincount(seen, self._probability(raw, y + rows.start, x + columns.start, seen, plain), 256)
         numbers = np.bincount(seen, minlength=256)
-        for index in found[numbers[found] < _LEAST_SAMPLES].tolist():
-            y, x = np.nonzero(part == index)
-            own = self._probability(raw, y + rows.start, x + columns.start, part[y, x], plain)
-            sums[index], numbers[index] = own.sum(), len(own)
+        small = found[numbers[found] < _LEAST_SAMPLES]
+        if small.size:
+            is_small = np.zeros(256, np.bool_)
+            is_small[small] = True
+            y, x = np.divmod(np.flatnonzero(is_small[part]), part.shape[1])
+            seen = part[y, x]
+            all_sums = np.bincount(seen, self._probability(raw, y + rows.start, x + columns.start, seen, plain), 256)
+            sums[small], numbers[small] = all_sums[small], np.bincount(seen, minlength=256)[small]
         return np.clip(np.nan_to_num(sums[found] / numbers[found]), 0, 1).astype(np.float32)
 
     def _probability(
@@ -252,8 +266,7 @@ class Segmentation:
 
         if self._layout.holds == "mask":
             values = real(raw[y, x], self._output)
-            chance: NDArray[np.float32] = values if plain else 1 / (1 + np.exp(-np.clip(values, -80, 80)))
-            return chance
+            return values if plain else probability(values)
         picked = raw[:, y, x].T if self._layout.channels_first else raw[y, x]
         values = np.clip(real(picked, self._output), -1e6, 1e6)
         own: NDArray[np.float32] = values[np.arange(len(values)), classes]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agent.decoding import Options, Shape, Sure
+from agent.decoding import Options, Shape, Sure, Wants
 from agent.decoding.classification import claims, open_decoder, wants
 from agent.problems import Exit, Problem
 from agent.records import Placement
@@ -144,7 +144,9 @@ def test_numbers_that_are_none_give_nothing_and_infinities_are_extremes() -> Non
 
 def test_ultralytics_sees_the_middle_of_the_frame_others_the_whole() -> None:
     assert wants(IMAGE, output(10), Options(task="classify")).resize == "crop"
-    assert wants(IMAGE, output(10), Options()).resize == "stretch"
+    assert wants(IMAGE, output(10), Options()) == Wants()
+    slim = (Shape(name="MobilenetV2/Predictions/Softmax", shape=(1, 10), dtype="float32", scale=0.0, zero_point=0),)
+    assert wants(IMAGE, slim, Options()).mean == (127.5,)
     claim = claims(IMAGE, output(10), Options(task="classify"))
     assert claim is not None
     assert claim.sure == Sure.SAID

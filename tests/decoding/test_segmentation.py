@@ -212,6 +212,15 @@ def test_labels_that_do_not_fit() -> None:
     assert "background = true" in caught.value.remedy
 
 
+def test_what_float_inputs_want() -> None:
+    for size, dtype, mean in (
+        ((1, 40, 60, 21), "float32", (127.5,)),
+        ((1, 40, 60), "int64", (127.5,)),
+        ((1, 40, 60, 1), "float32", None),
+    ):
+        assert segmentation.wants(picture(40, 60), (shape(size, dtype),), Options()).mean == mean
+
+
 def test_sureness() -> None:
     full = picture(40, 60)
     for output, labels, sure in (
