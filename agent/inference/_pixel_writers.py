@@ -129,7 +129,7 @@ def _table_writer(values: "NDArray[np.float64]", dtype: str, planar: bool) -> Wr
 
     numbers = values.astype(dtype)
     # OpenCV looks up whole elements: float16 and signed types pass as unsigned ones of their size.
-    carrier = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16), 4: np.dtype(np.int32)}[numbers.itemsize]
+    carrier: np.dtype[Any] = np.dtype({1: "uint8", 2: "uint16", 4: "int32"}[numbers.itemsize])
     tables = [np.ascontiguousarray(numbers[:, place]).view(carrier).reshape(1, 256) for place in range(values.shape[1])]
     if len(tables) == 1 or not planar:
         table = tables[0] if len(tables) == 1 else np.ascontiguousarray(np.stack(tables, axis=-1))

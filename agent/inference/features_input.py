@@ -6,7 +6,7 @@ A model whose input has the size of one axis is run once an axis; one whose inpu
 from typing import TYPE_CHECKING, Any
 
 from agent.inference import Tensor
-from agent.inference.inputs import describe
+from agent.inference.inputs import describe, image
 from agent.inference.metadata import Normalisation
 from agent.problems import Exit, Problem
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+TYPES = ("float32", "float16", "int8", "uint8", "int16", "int32")
+
 
 class FeaturesInput:
-    """Fills `array` (1 × … of float32, int8 or uint8). normalisation: one number, or one an element (a band).
+    """Fills `array` (the tensor's own memory, of a type of TYPES). normalisation: one number, or one an element (a band).
 
-    Problem (Exit.MODEL): an image input, another type, a count of mean or std that fits neither.
+    Problem (Exit.MODEL): a colour image input, another type, a count of mean or std that fits neither.
     """
 
     def __init__(
@@ -26,17 +28,19 @@ class FeaturesInput:
     ) -> None:
         import numpy as np
 
-        if len(tensor.shape) == 4 and tensor.shape[3] in (1, 3) and min(tensor.shape[1:3]) > 1:
+        picture = image(tensor.shape)
+        # One channel may be a spectrogram; so may three columns without one be samples of three axes.
+        if picture is not None and picture.channels is not None and tensor.shape[picture.channels] == 3:
             raise Problem(
                 where=where,
                 what=f"the model's input is {describe(tensor)}, an image, and this lane gives windows of samples",
                 remedy="Take a model for sensor windows, or give this lane a camera",
                 code=Exit.MODEL,
             )
-        if tensor.dtype not in ("float32", "int8", "uint8"):
+        if tensor.dtype not in TYPES:
             raise Problem(
                 where=where,
-                what=f"the model's input is {tensor.dtype}; float32, int8 and uint8 can be filled",
+                what=f"the model's input is {tensor.dtype}; {', '.join(TYPES)} can be filled",
                 remedy="Convert the model with one of these input types",
                 code=Exit.MODEL,
             )
@@ -81,7 +85,7 @@ class FeaturesInput:
         """row: (size,) float32, normalised. Quantised inputs are rounded and clipped."""
         import numpy as np
 
-        if self._tensor.dtype == "float32":
+        if self._tensor.dtype.startswith("float"):
             self._flat[:] = row
             return
         kind = np.iinfo(self._tensor.dtype)

@@ -116,7 +116,7 @@ class Preprocess:
                 self._half = np.empty((source[0] // 2, source[1] // 2, 3), np.uint8)
             else:
                 self._twice = np.empty((inner[0] * 2, inner[1] * 2, 3), np.uint8)
-        self._small = None if source == inner else np.empty((*inner, 3), np.uint8)
+        self._small: NDArray[Any] | None = None if source == inner else np.empty((*inner, 3), np.uint8)
         self._region = self._part(offset, inner)
         # Where bytes are wanted, the colour step writes into the tensor itself.
         if self._write is copy_bytes:
