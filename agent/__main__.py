@@ -12,6 +12,7 @@ COMMANDS = {
     "status": "say from the store alone how the device is doing",
     "record": "record what the lanes take, to replay it later",
     "replay": "run a recording through the same lanes again",
+    "explain": "say what a model is, how it would be read and why",
     "models": "list or fetch the models of the catalogue",
     "subscribe": "receive a device's items and say what is missing",
     "export": "print the rows of a store",

@@ -63,10 +63,9 @@ def parse_labels(text: str) -> tuple[str, ...]:
     text = text.removeprefix("\ufeff")
     if not text.strip():
         return ()
-    for form in (lambda: _from_structure(_structure(text)), lambda: _label_map(text), lambda: _yaml(text)):
-        found = form()
-        if found is not None:
-            return found
+    found = _from_structure(_structure(text)) or _label_map(text) or _yaml(text)
+    if found is not None:
+        return found
     lines = _REMARK.sub("", text.rstrip()).splitlines()
     return _numbered_lines(lines) or tuple(line.strip() for line in lines)
 

@@ -31,6 +31,12 @@ def open_session(model: bytes, digest: str, wanted: Wanted, *, where: str) -> It
     del digest
     delegates = ("xnnpack",) if wanted.delegates == "auto" else wanted.delegates
     with interpreter.open_session(
-        model, delegates=delegates, threads=wanted.threads, runtime=wanted.runtime, where=where
+        model,
+        delegates=delegates,
+        threads=wanted.threads,
+        runtime=wanted.runtime,
+        signature=wanted.signature,
+        input_px=wanted.input_px,
+        where=where,
     ) as session:
         yield session
