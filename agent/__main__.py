@@ -7,6 +7,9 @@ from agent.version import VERSION
 # One line a command; the file in agent/cli has the same name.
 COMMANDS = {
     "run": "run the agent in the foreground",
+    "infer": "look at pictures or videos with a model, and print what it finds",
+    "bench": "measure a model on this machine: latencies, cold load, memory",
+    "doctor": "check runtime, hardware, models and clock, and name remedies",
     "init": "write a commented config for a camera or port found here",
     "check": "name everything that is wrong with a config",
     "status": "say from the store alone how the device is doing",

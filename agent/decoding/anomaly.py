@@ -50,7 +50,7 @@ def open_decoder(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Opt
 
 
 class Anomaly:
-    """One result a window whose score is at least `least`: label "anomaly", value = the score; else nothing.
+    """One result a window whose score is at least `least`: label "anomaly", value = the score; else nothing. always: below it, too.
 
     Its `score` is value / (value + least): 0.5 at the threshold, nearing 1 beyond, since rows hold scores of 0..1.
     """
@@ -59,16 +59,17 @@ class Anomaly:
         self.labels = labels[:1] or ("anomaly",)
         self.gives: Gives = "anomaly"
         self.keypoint_names: tuple[str, ...] = ()
-        self._least = least
+        self.least = least
+        self.always = False
 
     def decode_rows(self, given: "NDArray[np.float32]", outputs: "NDArray[np.float32]") -> Detections:
         import numpy as np
 
         value = float(((outputs - given).astype(np.float64) ** 2).mean(axis=1).max())
-        found = value >= self._least
+        found = self.always or value >= self.least
         values = np.array([value] if found else [], np.float64)
         return Detections(
             labels=self.labels if found else (),
-            scores=(values / (values + self._least)).astype(np.float32),
+            scores=(values / (values + self.least)).astype(np.float32),
             values=values,
         )
