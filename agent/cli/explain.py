@@ -124,8 +124,8 @@ def _tensor(tensor: "ExplainedTensor") -> str:
 def _labels(told: "Explanation") -> str:
     if not told.labels_count:
         return "labels     none: give a file with --labels, in the config with `labels`; without, classes are numbers"
-    more = ", …" if told.labels_count > len(told.labels_first) else ""
-    return f"labels     {told.labels_count} ({told.labels_source}): {', '.join(told.labels_first)}{more}"
+    more = " | …" if told.labels_count > len(told.labels_first) else ""
+    return f"labels     {told.labels_count} ({told.labels_source}): {' | '.join(told.labels_first)}{more}"
 
 
 def _decoder(told: "Explanation") -> Iterator[str]:

@@ -45,7 +45,7 @@ def test_a_classifier(capsys: pytest.CaptureFixture[str], testdata: Path) -> Non
         "'input' 1×128×128×3 uint8, said to be 'image', scale 0.0078125, zero point 128: -1..0.9922"
     )
     assert lines["output"].startswith("'MobilenetV1/Predictions/Reshape_1' 1×1001 uint8")
-    assert lines["labels"].startswith("1001 (imagenet_labels.txt in the model): background, tench, Tinca tinca")
+    assert lines["labels"].startswith("1001 (imagenet_labels.txt in the model): background | tench, Tinca tinca | goldfish")
     assert lines["decoder"].startswith("classification, gives classes, because: ")
     assert lines["frame"] == "128×128 rgb, stretched, pixels as its quantisation takes them"
     assert lines["operators"].startswith("31: CONV_2D 15, DEPTHWISE_CONV_2D 13")
@@ -81,7 +81,7 @@ def test_what_ultralytics_says(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         archive.writestr("metadata.json", json.dumps(text))
     lines, _ = told(capsys, written(tmp_path, whole.getvalue()))
     assert lines["licence"] == "AGPL-3.0"
-    assert lines["labels"] == "2 (Ultralytics): a, b"
+    assert lines["labels"] == "2 (Ultralytics): a | b"
     assert lines["task"] == "task detect, input 640×640, doubles are left in"
 
 
