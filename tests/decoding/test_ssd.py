@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from agent.decoding import Options, Shape, ssd
+from agent.decoding import Options, Shape, ssd, ssd_anchors
 from agent.decoding._recognise import recognise
 from agent.problems import Problem
 from agent.records import Placement
+from tests.peers.anchor_heads import Thing, heads, pyramid_anchors, single_shot_anchors
+from tests.peers.detection_postprocess import detection_postprocess, run
 
 OP = "TFLite_Detection_PostProcess"
 NAMES = (OP, f"{OP}:1", f"{OP}:2", f"{OP}:3")
@@ -202,3 +204,34 @@ def test_numbers_that_are_none(count: float) -> None:
 def test_others_are_not_claimed(sizes: list[tuple[int, ...]]) -> None:
     arrays = [np.zeros(size, np.float32) for size in sizes]
     assert ssd.claims(IMAGE, described(arrays, [f"x:{i}" for i in range(len(sizes))]), Options()) is None
+
+
+@pytest.mark.parametrize("pyramid", [False, True])
+def test_the_op_and_the_raw_heads_before_it_say_the_same(pyramid: bool) -> None:
+    generator = np.random.default_rng(7)
+    things = [
+        Thing(int(generator.integers(1, 5)), float(score), (x, y, x + width, y + height))
+        for score, x, y, width, height in zip(
+            np.linspace(0.95, 0.55, 6),
+            *generator.uniform(0.02, 0.5, (2, 6)),
+            *generator.uniform(0.1, 0.45, (2, 6)),
+            strict=True,
+        )
+    ]
+    anchors = single_shot_anchors(300)
+    if pyramid:
+        pairs = [(2 ** (octave / 2), ratio) for ratio in (1.0, 2.0, 0.5) for octave in range(2)]
+        anchors = pyramid_anchors(300, pairs, 4.0, corner=True)
+    numbers, logits = heads(anchors, 5, things, (10.0, 10.0, 5.0, 5.0))
+    shares = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    given, arrays = run(detection_postprocess(anchors, 5), numbers, shares)
+    assert recognise(IMAGE, given, Options(), said=None, where="m").decoder == "ssd"
+    found = ssd.open_decoder(IMAGE, given, Options(), "m").decode(arrays, Placement())
+    raw_given = described([numbers, logits], ["x", "y"])
+    raw = ssd_anchors.open_decoder(IMAGE, raw_given, Options(), "m").decode([numbers, logits], Placement())
+    assert len(found) >= 5
+    assert found.indexes == raw.indexes
+    np.testing.assert_allclose(found.scores, raw.scores, atol=1e-5)
+    np.testing.assert_allclose(found.boxes, raw.boxes, atol=1e-5)
+    for thing in things:  # each is found where it was put
+        assert np.abs(found.boxes - np.clip(thing.box, 0, 1)).max(axis=1).min() < 1e-5
