@@ -45,8 +45,10 @@ def _prototypes(index: int, shape: tuple[int, ...], size_px: tuple[int, int]) ->
         return None
     last = shape[1] * size_px[1] == shape[2] * size_px[0] and shape[1] <= size_px[0]
     first = shape[2] * size_px[1] == shape[3] * size_px[0] and shape[2] <= size_px[0]
-    if last == first:  # neither looks like the input, or both: fewer channels than cells a side decide
-        last = shape[3] < shape[1]
+    if (
+        last == first
+    ):  # neither looks like the input, or both: fewer channels than cells a side decide, then TFLite's habit
+        last = shape[3] <= shape[1]
     if last:
         return Prototypes(index=index, count=shape[3], height=shape[1], width=shape[2], first=False)
     return Prototypes(index=index, count=shape[1], height=shape[2], width=shape[3], first=True)

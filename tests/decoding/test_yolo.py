@@ -55,7 +55,7 @@ def test_every_head_in_every_type(head: dict[str, object], form: dict[str, objec
     assert found.labels == ("7", "0", "8", "79")
     wanted = [THINGS[0], THINGS[1], DOUBLES[1], THINGS[2]]
     step = float(form.get("scale", 0.0005))  # type: ignore[arg-type]
-    np.testing.assert_allclose(found.scores, [one.score for one in wanted], atol=1.1 * step)
+    np.testing.assert_allclose(found.scores, [one.score for one in wanted], atol=2.2 * step)
     coarse = 2 * step * 640 / min(picture.frame_px)
     np.testing.assert_allclose(found.boxes, [one.box for one in wanted], atol=coarse)
     assert found.boxes is not None
@@ -182,6 +182,11 @@ def test_recognised(size: tuple[int, ...], options: dict[str, object], decoder: 
     assert found.why
 
 
+def test_not_claimed_where_the_file_says_otherwise() -> None:
+    for options in (Options(task="classify"), Options(task="segment"), Options(suppressed=True)):
+        assert yolo.claims(image_input(), shaped(1, 84, 8400), options) is None
+
+
 def test_channels_first_inputs_have_a_size_too() -> None:
     inputs = (Shape(name="images", shape=(1, 3, 480, 640), dtype="float32", scale=0.0, zero_point=0),)
     assert recognise(inputs, shaped(1, 84, 6300), Options(), said=None, where="m").decoder == "yolo"
@@ -222,7 +227,7 @@ def test_other_models_are_refused() -> None:
 
 def test_a_model_without_a_picture_is_refused() -> None:
     vector = (Shape(name="x", shape=(1, 40), dtype="float32", scale=0.0, zero_point=0),)
-    with pytest.raises(Problem, match="for pictures.* 1×40"):
+    with pytest.raises(Problem, match=r"for pictures.* 1×40"):
         yolo.open_decoder(vector, shaped(1, 84, 8400), Options(), "m")
 
 

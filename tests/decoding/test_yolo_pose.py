@@ -112,6 +112,11 @@ def test_recognised(size: tuple[int, ...], options: dict[str, object], decoder: 
     assert recognise(image_input(), shaped(*size), Options(**options), said=None, where="m").decoder == decoder  # type: ignore[arg-type]
 
 
+def test_not_claimed_where_the_file_says_otherwise() -> None:
+    for options in (Options(task="detect"), Options(suppressed=True)):
+        assert yolo_pose.claims(image_input(), shaped(1, 56, 8400), options) is None
+
+
 def test_labels_that_do_not_fit_and_other_models() -> None:
     with pytest.raises(Problem, match="2 labels for 1 classes"):
         yolo_pose.open_decoder(image_input(), shaped(1, 56, 8400), Options(labels=("a", "b")), "m")

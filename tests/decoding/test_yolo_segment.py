@@ -81,6 +81,8 @@ def test_areas_and_masks(
     across, down = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     disc = (across - 0.5) ** 2 + (down - 0.5) ** 2 < 0.3**2
     assert (found.masks[2] & disc).sum() / (found.masks[2] | disc).sum() > 0.95
+    assert across[found.masks[2]].mean() == pytest.approx(0.5, abs=0.001)  # half a cell would be 0.003
+    assert down[found.masks[2]].mean() == pytest.approx(0.5, abs=0.0015)
     assert (
         yolo_segment.open_decoder(image_input(), shapes, Options(), "m").decode(outputs, picture.placement).masks
         is None
@@ -145,6 +147,18 @@ def shaped(*sizes: tuple[int, ...]) -> tuple[Shape, ...]:
 def test_recognised(sizes: tuple[tuple[int, ...], ...], options: dict[str, object]) -> None:
     inputs = image_input(640, 480) if 6300 in sizes[0] else image_input()
     assert recognise(inputs, shaped(*sizes), Options(**options), said=None, where="m").decoder == "yolo_segment"  # type: ignore[arg-type]
+
+
+def test_as_many_prototypes_as_cells_a_side_are_channels_last() -> None:
+    head, proto = (
+        raw_head(Picture((128, 128), (128, 128)), [THINGS[1]], classes=3, extra=COUNT, anchors=336),
+        np.full((1, 32, 32, 32), -1.0),
+    )
+    proto[0, :, :16, 1] = 1.0  # the left half
+    tensor, shape = pack(proto, "float32", 0.0, 0)
+    decoder = yolo_segment.open_decoder(image_input(128, 128), (head[1], shape), Options(), "m")
+    found = decoder.decode([head[0], tensor], Picture().placement)
+    np.testing.assert_allclose(found.values, [0.06], atol=0.01)
 
 
 def test_labels_that_do_not_fit_and_other_models() -> None:

@@ -12,6 +12,8 @@ import numpy as np
 from agent.decoding import Shape
 from agent.records import Placement
 
+OBJECTNESS = 0.96  # of things in heads that have one
+
 
 @dataclass
 class Thing:
@@ -104,7 +106,7 @@ def raw_head(
         x0, y0, x1, y1 = picture.corners(thing.box)
         row[:4] = picture.in_unit(((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0), unit)
         if objectness:
-            row[4], row[5 + thing.number] = thing.score, 1.0
+            row[4], row[5 + thing.number] = OBJECTNESS, thing.score / OBJECTNESS
         else:
             row[4 + thing.number] = thing.score
         row[4 + objectness + classes :] = (
