@@ -135,8 +135,6 @@ def _decoder(told: "Explanation") -> Iterator[str]:
     elif told.undecided is not None:
         yield f"decoder    not recognised: {told.undecided.what}"
         yield f"           {told.undecided.remedy}"
-    else:
-        yield "decoder    not looked for: which input a frame goes to is not known"
     if told.problem is not None:
         yield f"           but {told.problem.what}. {told.problem.remedy}"
     for candidate in told.candidates:

@@ -21,7 +21,7 @@ _LABELS_AXIS, _LABELS_VALUE = 2, 3  # AssociatedFileType
 _NORMALISATION = 1  # ProcessUnitOptions
 _MOST_BYTES = 4 << 20
 _MOST_FILES = 100
-_LABELS_NAME = re.compile(r"(^|[^a-z])(labels?|labelmap|classes)([^a-z].*)?\.(txt|json|csv|pbtxt)$", re.IGNORECASE)
+_LABELS_NAME = re.compile(r"(^|[^a-z])(labels?|labelmap|classes|dict)([^a-z].*)?\.(txt|json|csv|pbtxt)$", re.IGNORECASE)
 
 
 class Normalisation(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +116,11 @@ def read(model: bytes) -> Metadata:
 def _labels(files: dict[str, bytes], tensors: _Tensors) -> tuple[tuple[str, ...], str]:
     """The labels and the file's name. What the outputs name comes first, of several languages the one without a locale, then English."""
     named = sorted(
-        (file for file in tensors.files if file[1] in (_LABELS_AXIS, _LABELS_VALUE)),
+        (
+            file
+            for file in tensors.files
+            if file[1] in (_LABELS_AXIS, _LABELS_VALUE) and file[0] not in ultralytics.MEMBERS
+        ),
         key=lambda file: (file[2] != "", not file[2].startswith("en")),
     )
     for name in [*(file[0] for file in named), *filter(_LABELS_NAME.search, files)]:

@@ -12,7 +12,7 @@ import msgspec
 
 from agent.inference.labels import from_names, literal
 
-_MEMBERS = ("temp_meta.txt", "metadata.json", "metadata.txt", "metadata.yaml")
+MEMBERS = ("temp_meta.txt", "metadata.json", "metadata.txt", "metadata.yaml")
 _KEYS = ("names", "task", "stride", "imgsz")
 _TAIL_BYTES = 1 << 18
 _MOST_BEGINNINGS = 64
@@ -37,7 +37,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(files: Mapping[str, bytes], model: bytes) -> Said | None:
     """files: members of the zip at the model's end. None when nothing of Ultralytics is there. Never raises."""
-    named = [files[name] for name in _MEMBERS if name in files]
+    named = [files[name] for name in MEMBERS if name in files]
     for data in named:
         said = parse(data.decode(errors="replace"))
         if said is not None:

@@ -24,7 +24,7 @@ _FIRST_LABELS = 8
 class _Opened(msgspec.Struct, frozen=True, kw_only=True):
     """Tensors as the runtime has them, or, where it refuses the model, as the file says. states: (output, input) places that are fed back.
 
-    given: the place of the input that is filled, None where that is not known.
+    given: the place of the input that is filled, None where that is not known: `unfilled` says why.
     """
 
     inputs: tuple[Tensor, ...]
@@ -33,6 +33,7 @@ class _Opened(msgspec.Struct, frozen=True, kw_only=True):
     refused: Problem | None = None
     states: tuple[tuple[int, int], ...] = ()
     given: int | None = None
+    unfilled: Problem | None = None
 
 
 class _Reading(msgspec.Struct, kw_only=True):
@@ -137,13 +138,13 @@ def _with_states(opened: _Opened, config: Config) -> _Opened:
         given = rest[primary([opened.inputs[place] for place in rest], "frame", "")]
         return msgspec.structs.replace(opened, states=pairs, given=given)
     except Problem as problem:
-        return msgspec.structs.replace(opened, refused=opened.refused or problem)
+        return msgspec.structs.replace(opened, states=pairs, unfilled=problem)
 
 
 def _read(config: Config, file: ModelFile, opened: _Opened, labels: tuple[str, ...]) -> _Reading:
     """Which decoder, why, and whether it takes the model."""
     if opened.given is None:
-        return _Reading()
+        return _Reading(undecided=_wrong(opened.unfilled))
     fed, back = {into for _, into in opened.states}, {out for out, _ in opened.states}
     shapes = model_facts.shapes(opened.inputs, file.said.input_names)
     others = [one for place, one in enumerate(shapes) if place not in fed and place != opened.given]

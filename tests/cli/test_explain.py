@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from peers.graph_models import TensorSpec, graph_model
-from peers.tiny_models import one_op
+from peers.tiny_models import one_op, recurrent, remembering
 
 from agent.__main__ import main
 
@@ -45,7 +45,9 @@ def test_a_classifier(capsys: pytest.CaptureFixture[str], testdata: Path) -> Non
         "'input' 1×128×128×3 uint8, said to be 'image', scale 0.0078125, zero point 128: -1..0.9922"
     )
     assert lines["output"].startswith("'MobilenetV1/Predictions/Reshape_1' 1×1001 uint8")
-    assert lines["labels"].startswith("1001 (imagenet_labels.txt in the model): background | tench, Tinca tinca | goldfish")
+    assert lines["labels"].startswith(
+        "1001 (imagenet_labels.txt in the model): background | tench, Tinca tinca | goldfish"
+    )
     assert lines["decoder"].startswith("classification, gives classes, because: ")
     assert lines["frame"] == "128×128 rgb, stretched, pixels as its quantisation takes them"
     assert lines["operators"].startswith("31: CONV_2D 15, DEPTHWISE_CONV_2D 13")
@@ -151,6 +153,30 @@ def test_signatures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     chosen = data(capsys, path, "--signature", "train")
     assert [output["name"] for output in chosen["outputs"]] == ["z"]
     assert 'signature = "train"' in chosen["config"]
+
+
+def test_models_with_a_memory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = data(capsys, written(tmp_path, recurrent()))
+    assert {one["name"]: one.get("state", False) for one in (*found["inputs"], *found["outputs"])} == {
+        "image": False,
+        "c_in": True,
+        "h_in": True,
+        "answer": False,
+        "c_out": True,
+        "h_out": True,
+    }
+    assert (found["frame"]["name"], found["frame"]["width_px"]) == ("image", 4)
+    lines, _ = told(capsys, written(tmp_path, remembering()))
+    assert lines["memory"].startswith("1 variable")
+
+
+def test_several_inputs_are_explained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tensors = [TensorSpec(name, (1, 4)) for name in ("a", "b", "sum")]
+    model = graph_model(tensors, [("ADD", [0, 1], [2])], inputs=[0, 1], outputs=[2])
+    found = data(capsys, written(tmp_path, model))
+    assert len(found["inputs"]) == 2
+    assert found["decoder"] is None
+    assert found["undecided"]["what"]
 
 
 def test_a_model_of_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,26 @@ def test_reads_a_publisher_s_model(testdata: Path) -> None:
     assert len(found.input_names) == len(found.output_names) == 1
 
 
+def test_ultralytics_text_that_calls_itself_labels(writer: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports of 2023 and 2024 hold it as the labels of the output."""
+    monkeypatch.setattr(writer, "LABELS_FILE", "temp_meta.txt")
+    model: bytes = writer.with_metadata(
+        one_op("RELU", (1, 3)),
+        name="",
+        description="",
+        input_name="image",
+        output_name="output",
+        mean=[0.0],
+        std=[255.0],
+        labels=["{'task': 'detect', 'stride': 32, 'imgsz': [64, 32], 'names': {0: 'cat', 1: 'dog'}}"],
+        extra={},
+    )
+    found = metadata.read(model)
+    assert (found.labels, found.labels_source) == (("cat", "dog"), "Ultralytics")
+    assert (found.task, found.input_px, found.input_names) == ("detect", (32, 64), ("image",))
+    assert metadata.read(model.replace(b"'names'", b"'gnames")).labels == ()
+
+
 def test_a_model_without_metadata_says_nothing(testdata: Path) -> None:
     found = metadata.read((testdata / "models" / "yolov8n_int8.tflite").read_bytes())
     assert found == metadata.Metadata()
