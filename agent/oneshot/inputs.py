@@ -8,7 +8,7 @@ takes, one window or (n, …) of them; an autoencoder of one axis takes (axes, n
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -62,6 +62,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     channels: int = 3
     size: int = 0
     rows: bool = False
+
+    @property
+    def kind(self) -> Literal["frame", "window"]:
+        return "frame" if self.pictures else "window"
 
 
 def read_inputs(names: list[str], wanted: Wanted) -> Iterator[Given | Problem]:

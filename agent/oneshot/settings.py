@@ -19,14 +19,18 @@ _OF_A_LANE = {
 _NAMED = ("path", "catalogue")
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser, *, one_run: bool = True) -> None:
+    """one_run: one delegate and one count of threads, which the command line names."""
     parser.add_argument("model", metavar="MODEL", help="a .tflite file, or the name of a model of the catalogue")
     parser.add_argument("--decoder", metavar="D", help="how the outputs are read (left out: recognised)")
     parser.add_argument("--labels", metavar="F", help="a file of labels (left out: the model's own)")
-    parser.add_argument(
-        "--delegate", metavar="D", help="what runs it: auto, gpu, edgetpu, xnnpack, cpu; or several, in order: gpu,cpu"
-    )
-    parser.add_argument("--threads", metavar="N", help="threads of one run")
+    if one_run:
+        parser.add_argument(
+            "--delegate",
+            metavar="D",
+            help="what runs it: auto, gpu, edgetpu, xnnpack, cpu; or several, in order: gpu,cpu",
+        )
+        parser.add_argument("--threads", metavar="N", help="threads of one run")
     parser.add_argument("--score", metavar="S", help="least score of a result")
     parser.add_argument(
         "--set",
