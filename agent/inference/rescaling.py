@@ -39,11 +39,6 @@ _RANGES = (
 )
 
 
-def rescales_inside(model: bytes) -> bool:
-    """Whether the model wants pixels as they are, 0..255."""
-    return input_normalisation(model) == _RAW
-
-
 def input_normalisation(
     model: bytes, *, index: int = 0, name: str = "", signature: str | None = None
 ) -> Normalisation | None:
