@@ -81,6 +81,8 @@ def _text(told: "Explanation", config: "Config") -> Iterator[str]:
     yield from _operators(told)
     if told.runtime is not None:
         yield f"runtime    {told.runtime} takes it"
+    if told.not_on_gpu is not None:
+        yield f"gpu        not for it: {told.not_on_gpu}"
     if told.refused is not None:
         yield f"refused    {told.refused.what}. {told.refused.remedy}"
     yield ""

@@ -94,6 +94,7 @@ def explain(config: Config) -> tuple[Explanation, Problem | None]:
         operators=graph.operators,
         custom=graph.custom,
         unsupported=_unsupported(graph, opened.refused),
+        not_on_gpu=_not_on_gpu(graph),
         variables=graph.variables,
         constants_bytes=graph.constants_bytes,
         converted_from=graph.description,
@@ -237,6 +238,13 @@ def _unsupported(graph: Graph, refused: Problem | None) -> dict[str, str]:
         if refused is not None and name not in found and f" {name} " in f"{refused.what} ".replace(".", " "):
             found[name] = "this runtime lacks it"
     return found
+
+
+def _not_on_gpu(graph: Graph) -> str | None:
+    """LiteRT's CompiledModel refuses variables, and dies of the post-processing op."""
+    if graph.post_processed:
+        return f"it ends in {model_graph.POST_PROCESS}"
+    return "it has a memory of its own" if graph.variables else None
 
 
 def _wrong(problem: Problem | None) -> Wrong | None:

@@ -53,7 +53,8 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """decoder: None where none is recognised: then `undecided` says why. refused: why the runtime here does not take the model.
 
-    problem: why the decoder would not read it as it is (a wrong count of labels). unsupported: ops that no runtime here has.
+    problem: why the decoder would not read it as it is (a wrong count of labels). unsupported: ops that no runtime here has, and what to do.
+    not_on_gpu: why a GPU does not run it, None where nothing in the file is against it.
     """
 
     model: str
@@ -80,6 +81,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     operators: dict[str, int]
     custom: tuple[str, ...]
     unsupported: dict[str, str]
+    not_on_gpu: str | None
     variables: int
     constants_bytes: int
     converted_from: str

@@ -168,6 +168,7 @@ def test_models_with_a_memory(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert (found["frame"]["name"], found["frame"]["width_px"]) == ("image", 4)
     lines, _ = told(capsys, written(tmp_path, remembering()))
     assert lines["memory"].startswith("1 variable")
+    assert lines["gpu"] == "not for it: it has a memory of its own"
 
 
 def test_several_inputs_are_explained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
