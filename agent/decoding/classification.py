@@ -53,7 +53,10 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
     if options.task == _TASK:
         return Claim(Sure.SAID, "the file says its task is to classify")
     if _fits(count, options) and not _same_shape(inputs, output):
-        return Claim(Sure.SHAPES, f"{count} {'numbers' if count > 1 else 'number'} out and labels for as many classes")
+        why = (
+            f"{count} numbers out and labels for as many classes" if count > 1 else "one number out between two labels"
+        )
+        return Claim(Sure.SHAPES, why)
     alone = len(outputs) == 1 or (len(flat(outputs)) == len(outputs) and called_probability(output))
     if count < 2 or called_embedding(output) or not alone:
         return None

@@ -1,10 +1,17 @@
 """Reconstruction error → an anomaly, or nothing."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from peers.tiny_models import one_op
 
-from agent.decoding import Options, Shape, anomaly
+from agent.decoding import Options, Shape, Sure, anomaly
+from agent.inference.model import Config
+from agent.pipeline.models import open_model
 from agent.problems import Problem
+from agent.records import Frame
+from agent.values import RelativePath
 
 
 def shape(count: int) -> tuple[Shape, ...]:
@@ -36,3 +43,46 @@ def test_what_it_cannot_read() -> None:
         anomaly.open_decoder(shape(4), shape(4), Options(), "m")
     assert anomaly.claims(shape(4), shape(4), Options()) is not None
     assert anomaly.claims(shape(4), shape(3), Options()) is None
+
+
+def picture(height: int, width: int, channels: int) -> tuple[Shape, ...]:
+    return (Shape(name="x", shape=(1, height, width, channels), dtype="float32", scale=0.0, zero_point=0),)
+
+
+def test_a_rebuilt_picture_is_one_row() -> None:
+    given = picture(4, 5, 3)
+    decoder = anomaly.open_decoder(given, given, Options(score=0.1), "m")
+    rebuilt = np.zeros((1, 60), np.float32)
+    rebuilt[0, :6] = 2  # a patch
+    found = decoder.decode_rows(np.zeros((1, 60), np.float32), rebuilt)
+    assert found.values is not None
+    assert found.values.tolist() == [pytest.approx(6 * 4 / 60)]
+
+
+def test_pictures_are_claimed_but_never_surely() -> None:
+    claim = anomaly.claims(picture(32, 32, 3), picture(32, 32, 3), Options())
+    assert claim is not None
+    assert claim.sure == Sure.POSSIBLE
+    assert anomaly.claims(picture(32, 32, 3), picture(32, 32, 3), Options(labels=("pet", "ground", "edge"))) is None
+    assert anomaly.claims(picture(32, 32, 3), picture(64, 64, 3), Options()) is None
+    assert anomaly.claims(picture(32, 32, 3), picture(32, 32, 3), Options(task="segment")) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_are_none_are_no_anomaly() -> None:
+    decoder = anomaly.open_decoder(shape(4), shape(4), Options(score=1.0), "m")
+    assert len(decoder.decode_rows(np.zeros((1, 4), np.float32), np.full((1, 4), np.nan, np.float32))) == 0
+
+
+def test_a_picture_that_a_model_cannot_rebuild(tmp_path: Path) -> None:
+    """relu(x) of pixels as -1..1: it gives bright ones back, and none below grey."""
+    (tmp_path / "relu.tflite").write_bytes(one_op("RELU", (1, 24, 32, 3)))
+    config = Config(path=RelativePath(tmp_path / "relu.tflite"), decoder="anomaly", score=0.3, mean=127.5, std=127.5)
+    with open_model("view", config, where="lane.yard.model.view", kind="frame") as runner:
+        assert len(runner.look(Frame(at_us=0, pixels=np.full((48, 64, 3), 255, np.uint8)))) == 0
+        dark = np.full((48, 64, 3), 255, np.uint8)
+        dark[:24] = 0
+        found = runner.look(Frame(at_us=0, pixels=dark))
+    assert found.labels == ("anomaly",)
+    assert found.values is not None
+    assert found.values[0] == pytest.approx(0.5, abs=0.05)

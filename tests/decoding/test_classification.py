@@ -138,6 +138,7 @@ def test_numbers_that_are_none_give_nothing_and_infinities_are_extremes() -> Non
         for top in (1, 3):
             options = {"softmax": softmax, "top": top}
             assert classes(np.full((1, 3), np.nan, np.float32), output(3), **options) == []
+            assert classes(np.array([[0.2, np.nan, 0.7]], np.float32), output(3), **options) == []
             assert classes(np.zeros((1, 3), np.float32), output(3), **{**options, "softmax": "false"}) == []
     assert classes(np.array([[-np.inf, np.inf, 0]], np.float32), output(3)) == [("1", 1.0)]
 

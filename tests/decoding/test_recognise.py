@@ -66,6 +66,12 @@ WINDOW = shapes((1, 64))
         (shapes((1, 3, 256, 256)), shapes((1, 19, 64, 64)), {}, "segmentation"),
         (SELFIE, shapes((1, 256, 256, 1)), {}, "segmentation"),
         (SELFIE, shapes((1, 256, 256, 6)), {}, "segmentation"),
+        (SELFIE, shapes((1, 128, 128, 6)), {"labels": tuple("abcde")}, "segmentation"),
+        (SELFIE, shapes((1, 64, 64, 6)), {"labels": tuple("abcdef")}, "segmentation"),
+        # FOMO's grids.
+        (IMAGE, shapes((1, 12, 12, 3), dtype="int8", scale=1 / 256, zero_point=-128), {}, "fomo"),
+        (IMAGE, shapes((1, 12, 12, 3)), {"labels": ("nut", "bolt")}, "fomo"),
+        (SELFIE, shapes((1, 64, 64, 6)), {}, None),
         (
             shapes((1, 160, 160, 3)),
             shapes((1, 160, 160, 3)),

@@ -103,6 +103,23 @@ def test_probabilities_are_taken_as_they_are() -> None:
     assert decode(shape((1, 40, 60, 4)), values[None], labels=VOC, top=1).labels == ("bird",)
 
 
+def test_scores_are_those_of_the_frame_and_of_small_areas_too() -> None:
+    chance = np.full((40, 60), 0.9, np.float32)
+    chance[20:] = 0.6
+    values = np.stack([1 - chance, chance], axis=2)
+    lower = Placement(y=0.5, height=0.5)
+    for output, numbers in (((1, 40, 60, 2), values), ((1, 40, 60, 1), chance[..., None])):
+        found = decode(shape(output), numbers[None], lower, labels=("background", "road"))
+        assert (found.labels, areas(found)) == (("road",), {1: 1.0})
+        assert found.scores[0] == pytest.approx(0.6, rel=1e-5)
+    thin = np.full((200, 200, 2), (0.8, 0.2), np.float32)
+    thin[1, :50] = (0.3, 0.7)  # between the points of any coarse grid
+    reader = segmentation.open_decoder(picture(200, 200), (shape((1, 200, 200, 2)),), Options(background=True), "m")
+    found = reader.decode([thin[None]], Placement())
+    assert areas(found) == pytest.approx({1: 50 / 40000})
+    assert found.scores[0] == pytest.approx(0.7, rel=1e-5)
+
+
 def test_two_channels() -> None:
     values = np.stack([AREAS == 0, AREAS != 0], axis=2).astype(np.float32) * 6 - 3
     found = decode(shape((1, 40, 60, 2)), values[None], labels=("background", "hair"))
