@@ -17,6 +17,7 @@ WANTS = Wants(resize="letterbox", border=114)  # Ultralytics: 0..1, grey beside 
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
 _COCO_CLASSES = 80
 _BOX = 4
+FINISHED_ROW, MOST_FINISHED = 6, 2000
 
 COCO_POINTS = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
@@ -99,6 +100,15 @@ def _head(index: int, output: Shape, size_px: tuple[int, int]) -> Head | None:
     in_rows = bool(rows) if bool(rows) != bool(columns) else sizes[0] > sizes[1]
     anchors, size = sizes if in_rows else sizes[::-1]
     return Head(index=index, rows=in_rows, anchors=anchors, size=size, per_cell=rows if in_rows else columns)
+
+
+def is_finished(head: Head, extra: int, options: Options) -> bool:
+    """Whether these are rows of x0, y0, x1, y1, score, class (`yolo_end_to_end`), and not anchors: few, and no grid's count or said so.
+
+    The shape stands above the file's word: YOLOv10's exports say `nms: False`, for their head needs none.
+    """
+    few = head.rows and head.size == FINISHED_ROW + extra and head.anchors <= MOST_FINISHED
+    return few and (options.suppressed is True or not head.per_cell)
 
 
 def has_objectness(head: Head, extra: int, labels: int) -> bool:

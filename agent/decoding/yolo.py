@@ -26,7 +26,7 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
     """Why this model looks like a YOLO detector."""
     size_px = yolo.image_px(inputs, options)
     head = yolo.find_head(outputs, size_px)
-    if head is None or options.suppressed or options.task not in (None, "detect", "obb"):
+    if head is None or options.task not in (None, "detect", "obb") or yolo.is_finished(head, 0, options):
         return None
     if options.task == "obb":
         return Claim(Sure.SAID, "the file says it finds rotated boxes (obb)") if head.per_cell else None

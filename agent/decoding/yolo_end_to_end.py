@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WANTS = yolo.WANTS
-_ROW = 6  # x0, y0, x1, y1, score, class
-_MOST_ROWS = 2000
+_ROW = yolo.FINISHED_ROW
 _READS = "1×n×6 (x0, y0, x1, y1, score, class), with keypoints or mask coefficients behind"
 
 
@@ -41,7 +40,7 @@ class _Form(msgspec.Struct, frozen=True, kw_only=True):
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
     """Why this model looks like YOLO with suppression inside."""
-    if options.suppressed is False or options.task not in (None, "detect", "pose", "segment", "obb"):
+    if options.task not in (None, "detect", "pose", "segment", "obb"):
         return None
     size_px = yolo.image_px(inputs, options)
     if options.task == "obb":
@@ -73,7 +72,7 @@ def open_decoder(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Opt
 
 def _form(outputs: Sequence[Shape], size_px: tuple[int, int], options: Options) -> _Form | None:
     tables = [(index, *one.shape[1:]) for index, one in enumerate(outputs) if len(one.shape) == 3 and one.shape[0] == 1]
-    if len(tables) != 1 or len(outputs) > 2 or not 1 <= tables[0][1] <= _MOST_ROWS:
+    if len(tables) != 1 or len(outputs) > 2 or not 1 <= tables[0][1] <= yolo.MOST_FINISHED:
         return None
     index, rows, size = tables[0]
     if len(outputs) == 2:

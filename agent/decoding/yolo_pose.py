@@ -26,10 +26,14 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
     """Why this model looks like a YOLO pose model."""
     size_px = yolo.image_px(inputs, options)
     head = yolo.find_head(outputs, size_px)
-    if head is None or len(outputs) != 1 or options.suppressed or options.task not in (None, "pose"):
+    if head is None or len(outputs) != 1 or options.task not in (None, "pose"):
         return None
     layout = _layout(head, size_px, options)
-    if layout.classes < 1 or not (head.per_cell or options.suppressed is False):
+    if (
+        yolo.is_finished(head, layout.extra, options)
+        or layout.classes < 1
+        or not (head.per_cell or options.suppressed is False)
+    ):
         return None
     if options.task == "pose":
         return Claim(Sure.SAID, "the file says its task is pose, and its head is raw")

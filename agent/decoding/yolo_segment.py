@@ -23,10 +23,12 @@ _READS = "1×(4 + classes + 32)×anchors and 1×height×width×32"
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
     """Why this model looks like YOLO segmentation."""
-    if len(outputs) != 2 or options.suppressed or options.task not in (None, "segment"):
+    if len(outputs) != 2 or options.task not in (None, "segment"):
         return None
     found = _parts(inputs, outputs, options)
     if found is None or not (found[0].head.per_cell or options.suppressed is False):
+        return None
+    if yolo.is_finished(found[0].head, found[0].extra, options):
         return None
     if options.task == "segment":
         return Claim(Sure.SAID, "the file says its task is segment, and its head is raw")

@@ -114,6 +114,9 @@ def shaped(*sizes: tuple[int, ...]) -> tuple[Shape, ...]:
         (((1, 300, 6),), {}),
         (((1, 300, 6),), {"task": "detect", "suppressed": True}),
         (((1, 100, 6),), {"task": "detect"}),
+        (((1, 300, 6),), {"task": "detect", "suppressed": False, "labels": COCO}),  # YOLOv10: nms was not asked for
+        (((1, 300, 57),), {"task": "pose", "suppressed": False, "keypoint_shape": (17, 3), "labels": ("person",)}),
+        (((1, 300, 38), (1, 160, 160, 32)), {"task": "segment", "suppressed": False, "labels": COCO}),
         (((1, 300, 57),), {}),
         (((1, 300, 57),), {"task": "pose", "keypoint_shape": (17, 3)}),
         (((1, 300, 18),), {"task": "pose", "keypoint_shape": (4, 3)}),
@@ -139,4 +142,3 @@ def test_other_models_are_refused() -> None:
     assert (
         yolo_end_to_end.claims(image_input(), shaped((1, 8400, 6)), Options()) is None
     )  # one anchor a cell: YOLOv8 with 2 classes
-    assert yolo_end_to_end.claims(image_input(), shaped((1, 300, 6)), Options(suppressed=False)) is None
