@@ -63,9 +63,7 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
         return Claim(Sure.SHAPES if whole else Sure.POSSIBLE, f"a map of {height}×{width} class numbers")
     if outputs[0].shape == inputs[0].shape:
         return Claim(Sure.POSSIBLE, f"a picture of {layout.classes} channels out, which may be classes")
-    # A quarter's cells with a label for all but the background may be FOMO's.
-    large = len(options.labels) == layout.classes or height * 4 > given[0]
-    if layout.holds == "scores" and large and _fits(layout.classes, options):
+    if layout.holds == "scores" and _fits(layout.classes, options):
         return Claim(Sure.SHAPES, f"a map of {height}×{width} with {layout.classes} scores, and as many labels")
     what = f"with {layout.classes} scores a pixel" if layout.holds == "scores" else "of one class"
     return Claim(Sure.POSSIBLE, f"a map of {height}×{width} {what}")
