@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):
     """One input or output. scale 0: not quantised. shape: as allocated; outputs of some ops are () until the first run.
 
-    open: which dimensions the file leaves open (-1 in its shape_signature), by place.
+    open: which dimensions the file leaves open (-1 in its shape_signature), by place. signed: what the signature calls it, "" without one.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
     scale: float
     zero_point: int
     open: tuple[int, ...] = ()
+    signed: str = ""
 
 
 class Session(Protocol):

@@ -4,22 +4,18 @@ Arrays are the interpreter's own memory, wrapped once: `Interpreter.tensor()` wo
 """
 
 import ctypes
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.inference import Tensor
 from agent.inference._refusals import first_line, run_problem
-from agent.inference.inputs import image, written
+from agent.inference._sizes import input_size, open_dimensions
+from agent.inference.inputs import written
 from agent.problems import Exit, Problem
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_log = logging.getLogger(__name__)
-# Width and height where nobody says them: a multiple of 32, as most networks need.
-_GUESSED_PX = (320, 320)
 
 
 def bind(
@@ -34,7 +30,7 @@ def bind(
     """interpreter: loaded, of LiteRT or tflite-runtime. A chosen signature names the tensors. Problem as `interpreter.open_session`;
     whatever the runtime raises passes through.
     """
-    runner, names = None, None
+    names = None
     chosen = _chosen(list(interpreter.get_signature_list()), signature, where)
     interpreter.allocate_tensors()
     if chosen is not None:
@@ -42,9 +38,11 @@ def bind(
         # Of a runner that does not tell its graph nothing is assumed: it runs whichever it is.
         if getattr(runner, "_subgraph_index", None) != 0:
             return SignatureSession(interpreter, runner, runtime, delegate, input_px, where)
-        if signature is not None:
-            names = (_places(runner.get_input_details()), _places(runner.get_output_details()))
-    return InterpreterSession(interpreter, runtime, delegate, where, names=names, input_px=input_px)
+        names = (_places(runner.get_input_details()), _places(runner.get_output_details()))
+        del runner  # it holds the interpreter's core, which then takes no other size
+    return InterpreterSession(
+        interpreter, runtime, delegate, where, names=names, chosen=signature is not None, input_px=input_px
+    )
 
 
 def _chosen(signatures: Sequence[str], wanted: str | None, where: str) -> str | None:
@@ -84,18 +82,19 @@ class InterpreterSession:
         where: str,
         *,
         names: tuple[Mapping[int, str], Mapping[int, str]] | None = None,
+        chosen: bool = False,
         input_px: tuple[int, int] | None = None,
     ) -> None:
-        """interpreter: allocated. names: of the inputs and outputs that are wanted, by tensor index; None: all, as the graph calls them."""
+        """interpreter: allocated. names: of inputs and outputs in the signature, by tensor index. chosen: only those, and so called."""
         self._interpreter = interpreter
         self._where = where
         self.runtime = runtime
         self.delegate = delegate
         self.degraded: str | None = None
-        input_names, output_names = names or (None, None)
+        input_names, output_names = names or ({}, {})
         self._set_sizes(interpreter.get_input_details(), input_px)
-        inputs, self.inputs = _wanted(interpreter.get_input_details(), input_names)
-        self._outputs, self.outputs = _wanted(interpreter.get_output_details(), output_names)
+        inputs, self.inputs = _wanted(interpreter.get_input_details(), input_names, chosen)
+        self._outputs, self.outputs = _wanted(interpreter.get_output_details(), output_names, chosen)
         self._input_arrays = [self._wrap(index) for index in inputs]
         # Outputs of unknown size (SSD post-processing) have no memory before a run: they are copied out each time.
         self._output_arrays = [
@@ -104,7 +103,7 @@ class InterpreterSession:
         self._checked = False
 
     def _set_sizes(self, details: Sequence[Mapping[str, Any]], input_px: tuple[int, int] | None) -> None:
-        sizes = {int(detail["index"]): _size(detail, input_px, self._where) for detail in details}
+        sizes = {int(detail["index"]): input_size(detail, input_px, self._where) for detail in details}
         changed = {index: size for index, (size, new) in sizes.items() if new}
         if not changed:
             return
@@ -204,14 +203,14 @@ class SignatureSession:
         self.degraded: str | None = None
         details = runner.get_input_details()
         self._given: dict[str, NDArray[Any]] = {
-            name: np.zeros(_size(detail, input_px, where)[0], detail["dtype"]) for name, detail in details.items()
+            name: np.zeros(input_size(detail, input_px, where)[0], detail["dtype"]) for name, detail in details.items()
         }
         self.inputs = tuple(
-            _tensor(detail, name, self._given[name].shape) for name, detail in runner.get_input_details().items()
+            _tensor(detail, name, name, self._given[name].shape) for name, detail in runner.get_input_details().items()
         )
         # The first run says what the outputs' sizes are, and which ops are missing.
         runner(**self._given)
-        self.outputs = tuple(_tensor(detail, name) for name, detail in runner.get_output_details().items())
+        self.outputs = tuple(_tensor(detail, name, name) for name, detail in runner.get_output_details().items())
         interpreter.reset_all_variables()
 
     def input_array(self, index: int) -> "NDArray[np.generic]":
@@ -232,58 +231,22 @@ class SignatureSession:
         self._interpreter = self._runner = None
 
 
-def _size(detail: Mapping[str, Any], input_px: tuple[int, int] | None, where: str) -> tuple[tuple[int, ...], bool]:
-    """(the size that an input shall have, whether it must be set). Problem when it is open and cannot be guessed."""
-    size, signature = [int(n) for n in detail["shape"]], _signature(detail)
-    picture = image(signature)
-    for axis in _open(signature):
-        if picture is not None and axis in (picture.rows, picture.columns):
-            px = input_px or _GUESSED_PX
-            if input_px is None and size[axis] > 1:
-                continue
-            if input_px is None and axis == picture.rows:
-                _log.warning(
-                    "where=%s input=%s note=the file leaves the picture's size open (%s), %d×%d is taken; input_px sets it",
-                    where,
-                    detail["name"],
-                    written(signature),
-                    *px,
-                )
-            size[axis] = px[1] if axis == picture.rows else px[0]
-        elif axis == 0:
-            size[axis] = max(1, size[axis])
-        elif size[axis] <= 1:
-            raise Problem(
-                where=where,
-                what=f"the model leaves the size of its input {detail['name']!r} open: {written(signature)}",
-                remedy="Convert it with a fixed input shape",
-                code=Exit.MODEL,
-            )
-    return tuple(size), size != [int(n) for n in detail["shape"]]
-
-
-def _signature(detail: Mapping[str, Any]) -> tuple[int, ...]:
-    """The shape with -1 where it is open; the plain shape where a runtime tells none."""
-    shape = tuple(int(size) for size in detail["shape"])
-    signature = tuple(int(size) for size in detail.get("shape_signature", shape))
-    return signature if len(signature) == len(shape) else shape
-
-
-def _open(signature: Sequence[int]) -> tuple[int, ...]:
-    return tuple(axis for axis, size in enumerate(signature) if size < 0)
-
-
 def _wanted(
-    details: Sequence[Mapping[str, Any]], names: Mapping[int, str] | None
+    details: Sequence[Mapping[str, Any]], names: Mapping[int, str], chosen: bool
 ) -> tuple[list[int], tuple[Tensor, ...]]:
-    """Tensor indexes and tensors, in the graph's order. names: those to take."""
-    kept = [detail for detail in details if names is None or int(detail["index"]) in names]
-    named = names or {}
-    tensors = [_tensor(detail, named.get(int(detail["index"]), str(detail["name"]))) for detail in kept]
-    return [int(detail["index"]) for detail in kept], tuple(tensors)
+    """Tensor indexes and tensors, in the graph's order. chosen: those of `names` only."""
+    indexes, tensors = [], []
+    for detail in details:
+        index = int(detail["index"])
+        if chosen and index not in names:
+            continue
+        signed = names.get(index, "")
+        indexes.append(index)
+        tensors.append(_tensor(detail, signed if chosen else str(detail["name"]), signed))
+    return indexes, tuple(tensors)
 
 
-def _tensor(detail: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = None) -> Tensor:
+def _tensor(detail: Mapping[str, Any], name: str, signed: str, shape: tuple[int, ...] | None = None) -> Tensor:
     import numpy as np
 
     scale, zero_point = detail["quantization"]
@@ -293,5 +256,6 @@ def _tensor(detail: Mapping[str, Any], name: str, shape: tuple[int, ...] | None 
         dtype=np.dtype(detail["dtype"]).name,
         scale=float(scale),
         zero_point=int(zero_point),
-        open=_open(_signature(detail)),
+        open=open_dimensions(detail),
+        signed=signed,
     )

@@ -1,7 +1,7 @@
 """Recurrent models: outputs that are inputs of the next run.
 
 Which output belongs to which input is said in the config, or follows from shape and type alone, or from names that share words
-(`raw_outputs/lstm_c` and `raw_inputs/init_lstm_c`).
+(`raw_outputs/lstm_c` and `raw_inputs/init_lstm_c`), those of the signature first: TensorFlow calls outputs `StatefulPartitionedCall:1`.
 """
 
 import itertools
@@ -58,7 +58,8 @@ _MOST_ALIKE = 6  # all orders of so many are tried
 def find_state(
     inputs: Sequence[Tensor], outputs: Sequence[Tensor], given: Mapping[str, str], where: str
 ) -> tuple[tuple[int, int], ...]:
-    """(output, input) places, in the inputs' order. given: output name = input name, of the config; nothing else is then a state.
+    """(output, input) places, in the inputs' order. given: output name = input name, of the config, as the graph or the signature calls them;
+    nothing else is then a state.
 
     Problem (Exit.MODEL): a name that there is not, shapes that differ, or names that leave several ways.
     """
@@ -79,7 +80,7 @@ def find_state(
     if len(pairs) == len(
         inputs
     ):  # a denoiser's output has the shape of what came in: then its name is of no help to the pair
-        unlike = [pair for pair in pairs if not _alike(inputs[pair[1]].name, outputs[pair[0]].name)]
+        unlike = [pair for pair in pairs if not _alike(inputs[pair[1]], outputs[pair[0]])]
         if len(unlike) == 1:
             pairs.remove(unlike[0])
     if len(pairs) == len(inputs):
@@ -98,7 +99,7 @@ def _said(inputs: Sequence[Tensor], outputs: Sequence[Tensor], given: Mapping[st
     pairs = []
     for output_name, input_name in given.items():
         output, into = (
-            next((place for place, tensor in enumerate(tensors) if tensor.name == name), None)
+            next((place for place, tensor in enumerate(tensors) if name in (tensor.name, tensor.signed)), None)
             for tensors, name in ((outputs, output_name), (inputs, input_name))
         )
         if output is None or into is None:
@@ -124,7 +125,7 @@ def _matched(
     if len(places) == len(fitting) == 1:
         # One number alone (a threshold, a count) says little: there the names must say it too.
         single = all(size == 1 for size in inputs[places[0]].shape)
-        alike = _alike(inputs[places[0]].name, outputs[fitting[0]].name)
+        alike = _alike(inputs[places[0]], outputs[fitting[0]])
         return [] if single and not alike else [(fitting[0], places[0])]
     if max(len(places), len(fitting)) > _MOST_ALIKE:
         return _by_equal_words(inputs, outputs, places, fitting, where)
@@ -133,7 +134,7 @@ def _matched(
     for order in itertools.permutations(many, len(few)):
         ways = zip(few, order, strict=True)
         pairs = [(one, other) if few is places else (other, one) for one, other in ways]
-        best.append((sum(_alike(inputs[into].name, outputs[output].name) for into, output in pairs), order))
+        best.append((sum(_alike(inputs[into], outputs[output]) for into, output in pairs), order))
     best.sort(reverse=True)
     if best[0][0] == 0 or best[0][0] == best[1][0]:
         raise _ambiguous(inputs, outputs, where, f"several are {describe(inputs[places[0]])}")
@@ -147,28 +148,32 @@ def _by_equal_words(
     """Many of one shape: only names whose words are the same but for the side."""
     found = []
     for place in places:
-        same = [output for output in fitting if _words(outputs[output].name) == _words(inputs[place].name)]
+        same = [output for output in fitting if _words(outputs[output]) == _words(inputs[place])]
         if len(same) != 1:
             raise _ambiguous(inputs, outputs, where, f"many are {describe(inputs[place])}")
         found.append((same[0], place))
     return found
 
 
-def _alike(one: str, other: str) -> int:
+def _alike(one: Tensor, other: Tensor) -> int:
     """The letters of the words that both have, each word once; 0: no word in common. Names of equal words are the most alike."""
-    first, second = set(_words(one)), set(_words(other))
+    first, second = _words(one), _words(other)
     common = sum(len(word) for word in first & second)
     return 4 * common - len(first ^ second) if common else 0
 
 
-def _words(name: str) -> list[str]:
+def _words(tensor: Tensor) -> set[str]:
+    """Of its name in the signature, else in the graph."""
+    name = tensor.signed or tensor.name
     if _NUMBERED.search(name):
-        return []
-    return [word for word in map(str.lower, _WORDS.findall(name.partition(":")[0])) if word not in _SIDES]
+        return set()
+    return {word for word in map(str.lower, _WORDS.findall(name.partition(":")[0])) if word not in _SIDES}
 
 
 def _ambiguous(inputs: Sequence[Tensor], outputs: Sequence[Tensor], where: str, why: str) -> Problem:
-    gives, takes = (", ".join(f"{one.name!r} {describe(one)}" for one in tensors) for tensors in (outputs, inputs))
+    gives, takes = (
+        ", ".join(f"{(one.signed or one.name)!r} {describe(one)}" for one in tensors) for tensors in (outputs, inputs)
+    )
     return Problem(
         where=f"{where}.state",
         what=f"which output is fed back to which input is unknown: {why}; outputs {gives}; inputs {takes}",

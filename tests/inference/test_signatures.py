@@ -24,6 +24,7 @@ def names(session: object) -> list[str]:
 def test_the_only_signature_needs_no_choice_and_a_chosen_one_names_the_tensors() -> None:
     with open_session(one_signature(), where="m") as session:
         assert names(session) == ["given:0", "result:0"]
+        assert (session.inputs[0].signed, session.outputs[0].signed) == ("x", "y")
     with open_session(one_signature(), signature="serve", where="m") as session:
         assert names(session) == ["x", "y"]
         session.input_array(0)[...] = [[-1, 2, -3, 4]]
@@ -73,6 +74,31 @@ def test_an_open_picture_without_a_word_says_what_it_takes(caplog: pytest.LogCap
     with caplog.at_level(logging.INFO), open_session(IMAGE, where="lane.a.model.b") as session:
         assert session.inputs[0].shape == (1, 320, 320, 3)
     assert len([record for record in caplog.records if "input_px" in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("chosen", [None, "serve"])
+def test_an_open_picture_in_a_signature(chosen: str | None) -> None:
+    shape, open_shape = (1, 1, 1, 3), (-1, -1, -1, 3)
+    first = graph(
+        [tensor("given", shape, open_shape=open_shape), tensor("result", shape, open_shape=open_shape)],
+        [operator("RELU", [0], [1])],
+        inputs=[0],
+        outputs=[1],
+    )
+    for place in (0, 1):
+        graphs = (
+            [first]
+            if place == 0
+            else [
+                graph([tensor("a", (1,)), tensor("b", (1,))], [operator("RELU", [0], [1])], inputs=[0], outputs=[1]),
+                first,
+            ]
+        )
+        made = model(graphs, signatures=[signature("serve", place, {"x": 0}, {"y": 1})])
+        with open_session(made, signature=chosen, input_px=(64, 48), where="m") as session:
+            assert (session.inputs[0].shape, session.outputs[0].shape) == ((1, 48, 64, 3), (1, 48, 64, 3))
+            session.input_array(0)[...] = 7
+            assert (session.run()[0] == 7).all()
 
 
 def test_planes_and_pictures_without_a_batch_are_open_too() -> None:

@@ -1,5 +1,6 @@
 """Recurrent models: which output is fed back to which input, and that it is."""
 
+import msgspec
 import numpy as np
 import pytest
 from peers.tiny_models import graph, model, operator, recurrent, remembering, tensor
@@ -46,6 +47,22 @@ def listed(*tensors: tuple[str, tuple[int, ...]], dtype: str = "float32") -> tup
 )  # fmt: skip
 def test_states_are_found(inputs: list, outputs: list, wanted: tuple) -> None:
     assert find_state(listed(*inputs), listed(*outputs), {}, "m") == wanted
+
+
+def test_the_signature_s_names_come_first() -> None:
+    """TensorFlow's own names number the outputs and say nothing."""
+    inputs = listed(
+        ("serving_default_image:0", IMAGE), ("serving_default_c:0", (1, 5)), ("serving_default_h:0", (1, 5))
+    )
+    outputs = listed(*((f"StatefulPartitionedCall:{n}", (1, 5)) for n in range(3)))
+    with pytest.raises(Problem):
+        find_state(inputs, outputs, {}, "m")
+    named = [
+        tuple(msgspec.structs.replace(one, signed=signed) for one, signed in zip(tensors, names, strict=True))
+        for tensors, names in ((inputs, ("image", "c", "h")), (outputs, ("next_h", "scores", "next_c")))
+    ]
+    assert find_state(named[0], named[1], {}, "m") == ((2, 1), (0, 2))
+    assert find_state(named[0], named[1], {"next_h": "serving_default_c:0"}, "m") == ((0, 1),)
 
 
 def test_an_answer_of_the_same_type_only() -> None:
