@@ -53,6 +53,8 @@ class AnchorBoxes:
         import numpy as np
 
         rows, things, scores = self._scores.find([outputs[index] for index in self._classes])
+        if not rows.size:
+            return nothing()
         numbers = self._numbers(outputs, rows)
         usable = np.isfinite(numbers).all(axis=1)
         boxes = boxes_at(numbers[usable], self._anchors[rows[usable]], self._scales)

@@ -3,7 +3,8 @@
 from agent.decoding import Options
 from agent.problems import Exit, Problem
 
-_BACKGROUND = ("background", "???", "__background__", "_background_")
+_NAMELESS = "???"
+_BACKGROUND = ("background", _NAMELESS, "__background__", "_background_")
 
 
 def has_background(options: Options) -> bool:
@@ -12,7 +13,12 @@ def has_background(options: Options) -> bool:
 
 
 def without_background(options: Options) -> tuple[str, ...]:
-    return options.labels[1:] if has_background(options) else options.labels
+    return named(options.labels[1:] if has_background(options) else options.labels)
+
+
+def named(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """A class called "???" (a number that the label map leaves out) has its number as label."""
+    return tuple(str(index) if label == _NAMELESS else label for index, label in enumerate(labels))
 
 
 def things(options: Options, columns: int, *, background: bool, where: str) -> tuple[int, tuple[str, ...]]:
@@ -26,11 +32,11 @@ def things(options: Options, columns: int, *, background: bool, where: str) -> t
         first = int((background or options.background) and columns > 1)
         return first, tuple(str(index) for index in range(columns - first))
     if len(labels) == columns:
-        return (1, labels[1:]) if has_background(options) else (0, labels)
+        return (1, named(labels[1:])) if has_background(options) else (0, named(labels))
     if len(labels) == columns - 1 and (options.background or not has_background(options)):
-        return 1, labels
+        return 1, named(labels)
     if len(labels) == columns + 1 and has_background(options):
-        return 0, labels[1:]
+        return 0, named(labels[1:])
     raise Problem(
         where=f"{where}.labels",
         what=f"{len(labels)} labels for {columns} classes",

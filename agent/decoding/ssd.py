@@ -103,8 +103,7 @@ class Ssd:
         )
 
     def _label(self, index: int) -> str:
-        label = self.labels[index] if 0 <= index < len(self.labels) else "???"
-        return str(index) if label == "???" else label
+        return self.labels[index] if 0 <= index < len(self.labels) else str(index)
 
     def _rows(
         self, outputs: "list[NDArray[Any]]"

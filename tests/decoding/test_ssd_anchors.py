@@ -158,6 +158,8 @@ def test_labels_are_counted() -> None:
     for labels in (LABELS, LABELS[1:], ("???", *LABELS[1:])):
         assert ssd_anchors.open_decoder(image(300), given, Options(labels=labels), "m").labels == LABELS[1:]
     assert ssd_anchors.open_decoder(image(300), given, Options(), "m").labels == ("0", "1", "2", "3")
+    gap = ssd_anchors.open_decoder(image(300), given, Options(labels=("a", "???", "c", "d")), "m")
+    assert gap.labels == ("a", "1", "c", "d")  # a number that the label map leaves out
     assert len(ssd_anchors.open_decoder(image(300), given, Options(labels=("e", *LABELS[1:])), "m").labels) == 5
 
 
