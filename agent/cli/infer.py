@@ -48,6 +48,8 @@ def _look_at_all(arguments: argparse.Namespace, looking: "Looking", pictures: "P
     problems: list[Problem] = []
     done = 0
     for given in read_inputs(arguments.inputs, looking.wanted()):
+        if not isinstance(given, Problem):
+            looking.open_for(given)  # a model that is refused ends the command
         try:
             if isinstance(given, Problem):
                 raise given
@@ -72,7 +74,8 @@ def _look(
     from agent.oneshot.lines import as_object, as_text
     from agent.records import Frame
 
-    runner, found, times = looking.look(given)
+    runner = looking.open_for(given)
+    found, times = looking.look(given)
     if first and not arguments.json:
         _say_what_runs(looking.name, runner)
     line = as_object(given, runner, found, times, model=looking.name)

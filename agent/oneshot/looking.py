@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Self
 
 from agent.inference import inputs, model_file, model_graph
+from agent.inference.inputs import describe
 from agent.inference.model import Config
 from agent.oneshot.inputs import Given, Wanted
 from agent.pipeline.models import Kind, find_entry, model_path, open_model
 from agent.pipeline.runner import Runner, Times
-from agent.records import Detections, Frame
+from agent.problems import Exit, Problem
+from agent.records import Detections, Frame, SampleWindow
 
 _WHERE = "model"
 
@@ -51,13 +53,33 @@ class Looking:
                 runner.reader.always = True
         return self._runners[kind]
 
-    def look(self, given: Given) -> tuple[Runner, Detections, Times]:
-        """Problem: the input does not fit the model, or the runtime failed."""
-        runner = self.runner("frame" if isinstance(given.record, Frame) else "window")
+    def open_for(self, given: Given) -> Runner:
+        return self.runner("frame" if isinstance(given.record, Frame) else "window")
+
+    def look(self, given: Given) -> tuple[Detections, Times]:
+        """Problem that names the input: it does not fit the model, or the runtime failed."""
+        runner = self.open_for(given)
         if given.first and (reset := getattr(runner.session, "reset", None)) is not None:
             reset()
-        found, times = runner.timed(given.record)
-        return runner, found, times
+        try:
+            return runner.timed(_checked(given, runner))
+        except Problem as problem:
+            raise problem.at(given.name) from None
+
+
+def _checked(given: Given, runner: Runner) -> Frame | SampleWindow:
+    """Problem (Exit.MODEL): a window of another size than the model's."""
+    record = given.record
+    if isinstance(record, SampleWindow) and runner.windows is not None:
+        size, shape = runner.windows.size, record.samples.shape
+        if size not in (shape[-1], record.samples.size):
+            raise Problem(
+                where=given.name,
+                what=f"{record.samples.size} numbers, the model takes {size} ({describe(runner.session.inputs[runner.input_index])})",
+                remedy="Save windows of that size; what is made of raw samples before is the model's card to say",
+                code=Exit.MODEL,
+            )
+    return record
 
 
 def _image_shape(config: Config) -> tuple[int, ...] | None:
