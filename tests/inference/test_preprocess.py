@@ -6,6 +6,8 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.inference import Tensor
 from agent.inference.inputs import image
@@ -330,3 +332,42 @@ def test_values_that_do_not_fit_the_channels() -> None:
         )
     with pytest.raises(Problem, match="3 channels"):
         fill(np.zeros((4, 4, 3), np.uint8), tensor((1, 4, 4, 3)), color="grey")
+
+
+@given(
+    size=st.tuples(st.integers(40, 400), st.integers(40, 400)),
+    into=st.tuples(st.integers(32, 200), st.integers(32, 200)),
+    corner=st.tuples(st.floats(0.1, 0.5), st.floats(0.1, 0.5)),
+    extent=st.tuples(st.floats(0.2, 0.4), st.floats(0.2, 0.4)),
+    resize=st.sampled_from(["stretch", "letterbox", "crop"]),
+    planar=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_lies_in_the_input_lies_there_in_the_frame(
+    size: tuple[int, int],
+    into: tuple[int, int],
+    corner: tuple[float, float],
+    extent: tuple[float, float],
+    resize: str,
+    planar: bool,
+) -> None:
+    """A white box, found again in the input, is at its place in the frame by the placement: (x - place.x) / place.width."""
+    frame = np.zeros((*size, 3), np.uint8)
+    first = [round(c * n) for c, n in zip(corner, size, strict=True)]
+    last = [round((c + e) * n) for c, e, n in zip(corner, extent, size, strict=True)]
+    frame[first[0] : last[0], first[1] : last[1]] = 255
+    found, place = fill(frame, tensor((1, 3, *into) if planar else (1, *into, 3)), resize=resize)
+    starts, sides = (place.y, place.x), (place.height, place.width)
+    for axis in (0, 1):
+        bright = np.flatnonzero(found[..., 0].max(axis=1 - axis) >= 128)
+        seen = (
+            (0.0 - starts[axis]) / sides[axis],
+            (1.0 - starts[axis]) / sides[axis],
+        )  # what of the frame the input shows
+        box = np.clip([first[axis] / size[axis], last[axis] / size[axis]], *seen)
+        if len(bright) == 0:  # cut away
+            assert box[1] - box[0] < 3 / into[axis] / sides[axis] or resize == "crop"
+            continue
+        back = (np.array([bright[0], bright[-1] + 1]) / into[axis] - starts[axis]) / sides[axis]
+        # A pixel of the input, and one of the frame, which is where edges are rounded to.
+        assert np.abs(back - box).max() <= 1.01 / into[axis] / sides[axis] + 1.01 / size[axis]
