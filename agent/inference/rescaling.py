@@ -4,7 +4,7 @@
    `Rescaling(1 / 255)` and `Normalization` in EfficientNet), MoveNet likewise. Given 0..1 they see black.
 2. It quantises a range: 0..255, 0..1 or -1..1.
 3. A converter has folded the rescaling into the first convolution (seen with `Rescaling(1 / 255)` always, with an offset where nothing is
-   padded). Then its weights are too small for anything but pixels: the median over its channels of the largest weight is at least 0.18 in
+   padded). Then its weights are too small for anything but pixels: the median over its living channels of the largest weight is at least 0.18 in
    all models looked at (some thirty, untrained ones among them), and at most 0.002 where 1 / 255 or 1 / 127.5 was folded into an untrained one.
 """
 
@@ -30,6 +30,8 @@ _FORMS = {"float32": "f", "float16": "e", "int8": "b", "uint8": "B", "int16": "h
 _LEAST_OF_PIXELS = 8.0
 # Between 0.18 and the 0.03 that the greatest of the trained models seen would have with 1 / 255 folded in.
 _LEAST_WEIGHT = 0.05
+# Training lets channels die, more than half of them in a published MobileNet SSD: their weights say nothing of the range.
+_LEAST_LIVING = 0.01
 _MOST_WEIGHTS = 1 << 18
 # (lowest, highest) that a calibrated range may have, and what it means. Pictures seldom reach both ends exactly.
 _RANGES = (
@@ -143,7 +145,8 @@ def _has_tiny_weights(model: bytes, graph: Graph, subgraph: Subgraph, convolutio
         return False
     size = len(weights) // outputs
     greatest = [max(weights[start : start + size]) for start in range(0, len(weights), size)]
-    return 0 < median(greatest) < _LEAST_WEIGHT
+    living = [weight for weight in greatest if weight > _LEAST_LIVING * max(greatest)]
+    return bool(living) and median(living) < _LEAST_WEIGHT
 
 
 def _constant(model: bytes, graph: Graph, subgraph: Subgraph, tensor: int, *, most: int) -> list[float]:

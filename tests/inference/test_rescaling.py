@@ -36,9 +36,12 @@ def chain(*steps: Step, dtype: str = "float32", half: bool = False) -> bytes:
     return graph_model(tensors, nodes, inputs=[0], outputs=[at])
 
 
-def convolved(largest: float, *, dtype: str = "float32", scales: tuple[float, ...] = (), first: str = "PAD") -> bytes:
-    """first, then a convolution whose weights are up to `largest`."""
+def convolved(
+    largest: float, *, dtype: str = "float32", scales: tuple[float, ...] = (), first: str = "PAD", dead: int = 0
+) -> bytes:
+    """first, then a convolution whose weights are up to `largest`, but in `dead` of its four channels."""
     weights = np.random.default_rng(7).uniform(-1, 1, (4, 3, 3, 3)) * largest
+    weights[:dead] *= 1e-8
     if scales:
         weights = np.rint(weights / np.reshape(scales, (-1, 1, 1, 1)))
     return graph_model(
@@ -119,6 +122,8 @@ def test_folded_into_the_first_convolution() -> None:
     for largest in (0.2, 1.0, 20.0):
         assert input_normalisation(convolved(largest)) is None
     assert input_normalisation(convolved(0.5 / 255, first="RELU")) is None
+    assert input_normalisation(convolved(1.0, dead=3)) is None  # channels that died in training
+    assert input_normalisation(convolved(0.5 / 255, dead=3)) == RAW
 
 
 def test_no_picture() -> None:
