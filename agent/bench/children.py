@@ -8,19 +8,20 @@ import msgspec
 
 from agent.bench.measure import Job, Measured
 
+# How the interpreter is started.
+COMMAND = ("-m", "agent.bench.measure")
 # Beyond what the measuring itself takes: the start of the process, a driver that compiles its kernels, a slow model's least queries.
-_MORE_S = 180.0
+MORE_S = 180.0
 
 
 def measured_in_child(job: Job) -> Measured:
     """Never raises for what happens in the child: `problem` says it."""
-    command = [sys.executable, "-m", "agent.bench.measure"]
     try:
         child = subprocess.run(
-            command,
+            [sys.executable, *COMMAND],
             input=msgspec.json.encode(job, enc_hook=str),
             capture_output=True,
-            timeout=2 * job.seconds + _MORE_S,
+            timeout=2 * job.seconds + MORE_S,
             check=False,
         )
     except subprocess.TimeoutExpired as expired:

@@ -235,3 +235,21 @@ def test_floats_are_no_picture(infer: Run, tmp_path: Path) -> None:
     code, _, error = infer(tmp_path / "same.tflite", tmp_path / "f.npy", "--decoder", "raw")
     assert code == 1
     assert "8×8×3 float32, and the model takes pictures" in error
+
+
+def test_a_recurrent_model_remembers_within_a_folder_and_begins_anew_at_the_next_input(
+    infer: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "recurrent.tflite").write_bytes(tiny_models.recurrent())
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for name in ("1", "2", "3"):
+        cv2.imwrite(str(folder / f"{name}.png"), np.full((4, 4, 3), 255, np.uint8))
+    code, lines, error = infer(
+        tmp_path / "recurrent.tflite", folder, folder / "1.png", "--decoder", "raw",
+        "--set", 'state={ "c_out" = "c_in", "h_out" = "h_in" }',
+    )  # fmt: skip
+    assert (code, error) == (0, "")
+    answers = [line["vector"][0] for line in lines]
+    # mean 1 each; c counts 1, 2, …; h doubles and adds one: 1, 3, …
+    assert answers == pytest.approx([1, 3, 6, 1], abs=0.02)

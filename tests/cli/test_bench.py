@@ -1,0 +1,65 @@
+"""`edge-agent bench`: real child processes, short."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.__main__ import main
+
+
+def test_a_figure_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "view", "--delegates", "xnnpack,nowhere", "--threads", "1", "--seconds", "0.2", "--json"]
+    assert main(words) == 0
+    figures = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    by_name = {(figure["delegate"], figure["name"]): figure for figure in figures}
+    assert {figure["threads"] for figure in figures} == {1}
+    p50, p90, p99 = (by_name["xnnpack", f"invoke {name}"] for name in ("p50", "p90", "p99"))
+    assert 0 < p50["value"] <= p90["value"] <= p99["value"]
+    assert p50["unit"] == "ms"
+    assert p50["queries"] >= 100
+    assert by_name["xnnpack", "whole p50"]["value"] > p50["value"], "filling and decoding take time, too"
+    assert by_name["xnnpack", "invoke rate"]["value"] == pytest.approx(
+        1000 / by_name["xnnpack", "invoke mean"]["value"], rel=0.01
+    )
+    assert by_name["xnnpack", "cold load"]["value"] > 1
+    assert 30e6 < by_name["xnnpack", "RSS"]["value"] < 500e6
+    assert len(p50["sha256"]) == 64
+    assert "nowhere" in by_name["nowhere", "problem"]["problem"], "what is not there is a line, not the end"
+
+
+def test_a_table_with_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "vibration", "--delegates", "cpu", "--threads", "1", "--seconds", "0.1"]) == 0
+    out = capsys.readouterr().out
+    assert "single stream" in out
+    assert "a window in hand" in out
+    head, row = out.splitlines()[-2:]
+    assert head.split()[:5] == ["delegate", "threads", "p50", "p90", "p99"]
+    assert row.split()[:2] == ["cpu", "1"]
+    assert row.endswith("█" * 24)
+
+
+def test_a_model_that_runs_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "view", "--delegates", "nowhere", "--seconds", "0.1"]) == 3
+    assert "nowhere" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--threads", "0"], "no list of thread counts"),
+        (["--seconds", "-1"], "no number of seconds"),
+        (["--delegates", ","], "names no delegate"),
+    ],
+)
+def test_the_command_line(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "view", *words])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_refused_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m.tflite").write_bytes(b"no model")
+    assert main(["bench", str(tmp_path / "m.tflite")]) == 3
+    assert "no TFLite model" in capsys.readouterr().err
