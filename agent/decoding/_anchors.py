@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LEVELS = (3, 4, 5, 6, 7)
 # exp of more is wider than any picture, and overflows float32 beyond 88.
 _MOST_EXPONENT = 20
+_MOST_LOGIT = 80.0
 
 
 def image_px(inputs: Sequence[Shape], options: Options) -> tuple[int, int] | None:
@@ -110,9 +111,16 @@ def probability(logits: "NDArray[np.float32]") -> "NDArray[np.float32]":
     """The logistic function; logits are clipped first, for exp overflows float32 beyond 88."""
     import numpy as np
 
-    clipped = np.clip(logits, -80, 80).astype(np.float32)
+    clipped = np.clip(logits, -_MOST_LOGIT, _MOST_LOGIT).astype(np.float32)
     result: NDArray[np.float32] = np.float32(1) / (np.float32(1) + np.exp(-clipped))
     return result
+
+
+def logit(score: float) -> float:
+    """What `probability` makes `score` of. At the ends ±80, which is 0 or 1 in float32."""
+    if 0 < score < 1:
+        return math.log(score / (1 - score))
+    return -_MOST_LOGIT if score <= 0 else _MOST_LOGIT
 
 
 def _middles(cells: int) -> list[float]:

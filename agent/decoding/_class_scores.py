@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.decoding import Shape
-from agent.decoding._anchors import probability
+from agent.decoding._anchors import logit, probability
 from agent.decoding._boxes import least_number, real, strongest
 from agent.decoding._tensors import holds_probabilities
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROUNDING = 0.001
-# A logit beyond it is a probability of 0 or 1 in float32.
-_MOST_LOGIT = 80.0
+_MOST_EXPONENT = 80  # exp of more than 88 overflows float32
 
 
 class ClassScores:
@@ -73,7 +72,7 @@ class ClassScores:
         import numpy as np
 
         if logits not in self._numbers:
-            least = _logit(self._least) if logits else self._least
+            least = logit(self._least) if logits else self._least
             self._numbers[logits] = [
                 np.float32(least) if self._softmax else least_number(least, shape) for shape in self._shapes
             ]
@@ -96,12 +95,6 @@ class ClassScores:
 def _softmax(values: "NDArray[np.float32]") -> "NDArray[np.float32]":
     import numpy as np
 
-    powers = np.exp(np.clip(values, -_MOST_LOGIT, _MOST_LOGIT))
+    powers = np.exp(np.clip(values, -_MOST_EXPONENT, _MOST_EXPONENT))
     shares: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
     return shares
-
-
-def _logit(score: float) -> float:
-    if 0 < score < 1:
-        return math.log(score / (1 - score))
-    return -_MOST_LOGIT if score <= 0 else _MOST_LOGIT

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agent.decoding import Claim, Options, Shape, Sure
-from agent.decoding._anchors import centres, image_px, probability
+from agent.decoding._anchors import centres, image_px, logit, probability
 from agent.decoding._boxes import clip_boxes, nothing, real, seen, strongest, suppress, to_frame, written
 from agent.problems import Exit, Problem
 from agent.records import Detections, Placement
@@ -119,7 +119,7 @@ class Grid:
         import numpy as np
 
         self._outputs, self._places, self._size = outputs, places, size
-        self._least = score if options.score is None else options.score
+        self._least = logit(score if options.score is None else options.score)
         self._iou = iou if options.iou is None else options.iou
         self._top = options.top
         self._anchors = centres(variant.grids)
@@ -131,19 +131,26 @@ class Grid:
         """(n,) scores, (n, 4) x0, y0, x1, y1 and (n, points, 2) x, y, as shares of the input; doubles are gone, the best first."""
         import numpy as np
 
-        scores = probability(self._real(outputs, self._places.logits, 1)[:, 0])
-        found = strongest(scores, self._least)
-        numbers = self._real(outputs, self._places.numbers, self._size, found)
-        found = found[np.isfinite(numbers).all(axis=1)]
-        numbers = numbers[np.isfinite(numbers).all(axis=1)].reshape(-1, self._size // 2, 2) / self._scale
-        centre = numbers[:, 0] + self._anchors[found]
-        half = numbers[:, 1] * np.float32(0.5)
+        logits = self._rows(outputs, self._places.logits, 1)
+        found = strongest(logits[:, 0], self._least)
+        if not found.size:
+            return (
+                np.zeros(0, np.float32),
+                np.zeros((0, 4), np.float32),
+                np.zeros((0, self._size // 2 - 2, 2), np.float32),
+            )
+        numbers = self._rows(outputs, self._places.numbers, self._size, found)
+        usable = np.isfinite(numbers).all(axis=1)
+        if not usable.all():
+            found, numbers = found[usable], numbers[usable]
+        numbers = numbers.reshape(-1, self._size // 2, 2) / self._scale
+        anchors = self._anchors[found]
+        centre, half = numbers[:, 0] + anchors, numbers[:, 1] * np.float32(0.5)
         boxes = np.concatenate((centre - half, centre + half), axis=1)
         kept = suppress(boxes, self._iou)[: self._top]
-        points = numbers[kept, 2:] + self._anchors[found[kept], None]
-        return scores[found[kept]], boxes[kept], points
+        return probability(logits[found[kept], 0]), boxes[kept], numbers[kept, 2:] + anchors[kept, None]
 
-    def _real(
+    def _rows(
         self,
         outputs: "list[NDArray[Any]]",
         indexes: tuple[int, ...],
@@ -153,10 +160,10 @@ class Grid:
         """(anchors, size) real values of all grids, or of some rows of them."""
         import numpy as np
 
-        if len(indexes) == 1 and rows is not None:
-            return real(outputs[indexes[0]].reshape(-1, size)[rows], self._outputs[indexes[0]])
-        parts = [real(outputs[index].reshape(-1, size), self._outputs[index]) for index in indexes]
-        whole = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        parts = [(outputs[index].reshape(-1, size), self._outputs[index]) for index in indexes]
+        if len(parts) == 1:
+            return real(parts[0][0] if rows is None else parts[0][0][rows], parts[0][1])
+        whole = np.concatenate([real(part, shape) for part, shape in parts])
         return whole if rows is None else whole[rows]
 
 
