@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=3.0,
         metavar="S",
-        help="measure each configuration so long, and at least 100 queries (left out: 3)",
+        help="measure each configuration so long, and at least 100 queries",
     )
     parser.add_argument("--json", action="store_true", help="a JSON object a line, one a figure")
 

@@ -111,13 +111,13 @@ def _boxes(pen: Pen, found: Detections) -> None:
 
 
 def _name_boxes(pen: Pen, found: Detections) -> None:
-    """The strongest first, each where nothing else is written: above its box, inside, below."""
+    """The strongest first, each where nothing else is written: above its box, inside, below, to its right."""
     assert found.boxes is not None
     for place in range(len(found)):
-        x0, y0, _, y1 = _corners(pen, found.boxes[place])
-        above, inside, below = (x0, y0 - pen.label_height), (x0, y0), (x0, y1)
+        x0, y0, x1, y1 = _corners(pen, found.boxes[place])
+        above, inside, below, beside = (x0, y0 - pen.label_height), (x0, y0), (x0, y1), (x1, y0)
         text = f"{found.labels[place]} {found.scores[place]:.2f}"
-        pen.label(text, _colour(found, place), [above, inside, below])
+        pen.label(text, _colour(found, place), [above, inside, below, beside])
     if not len(found):
         pen.block(["nothing"])
 

@@ -1,20 +1,24 @@
 """Opens the model for what comes, and looks at one input after another."""
 
 import math
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from agent.inference import inputs, model_file, model_graph
+from agent.catalogue import fetch
+from agent.inference import inputs, model_graph
 from agent.inference.inputs import describe
 from agent.inference.model import Config
 from agent.oneshot.inputs import Given, Wanted
-from agent.pipeline.models import Kind, find_entry, model_path, open_model
+from agent.pipeline.models import Kind, Machine, open_model, read_file
 from agent.pipeline.runner import Runner, Times
 from agent.problems import Exit, Problem
 from agent.records import Detections, Frame, SampleWindow
 
 _WHERE = "model"
+_KEY = re.compile(rf"\b{_WHERE}(?: \([^)]*\))?\.([a-z_0-9]+)\b")
+_OPTIONS = ("decoder", "labels", "threads", "score")
 
 
 class Looking:
@@ -25,6 +29,7 @@ class Looking:
 
     def __init__(self, config: Config, *, masks: bool) -> None:
         self._config, self._masks = config, masks
+        self._machine = Machine(cache=fetch.cache_folder().with_name("delegates"))
         self._stack = ExitStack()
         self._runners: dict[Kind, Runner] = {}
         self.name = config.catalogue or Path(config.path or "").name
@@ -47,8 +52,13 @@ class Looking:
 
     def runner(self, kind: Kind) -> Runner:
         if kind not in self._runners:
-            opened = open_model("model", self._config, masks=self._masks, where=_WHERE, kind=kind)
-            self._runners[kind] = runner = self._stack.enter_context(opened)
+            opened = open_model(
+                "model", self._config, machine=self._machine, masks=self._masks, where=_WHERE, kind=kind
+            )
+            try:
+                self._runners[kind] = runner = self._stack.enter_context(opened)
+            except Problem as problem:
+                raise for_the_command_line(problem) from None
             if runner.gives == "anomaly":  # a person who asks wants the score, be it high or low
                 runner.reader.always = True
         return self._runners[kind]
@@ -65,6 +75,16 @@ class Looking:
             return runner.timed(_checked(given, runner))
         except Problem as problem:
             raise problem.at(given.name) from None
+
+
+def for_the_command_line(problem: Problem) -> Problem:
+    """Keys as they are said there: `model.decoder` is --decoder, `model.mean` is --set mean."""
+
+    def option(key: re.Match[str]) -> str:
+        return f"--{key[1]}" if key[1] in _OPTIONS else "--delegate" if key[1] == "delegates" else f"--set {key[1]}"
+
+    where, what, remedy = (_KEY.sub(option, text) for text in (problem.where, problem.what, problem.remedy))
+    return Problem(where=where, what=what, remedy=remedy, code=problem.code)
 
 
 def _checked(given: Given, runner: Runner) -> Frame | SampleWindow:
@@ -84,9 +104,8 @@ def _checked(given: Given, runner: Runner) -> Frame | SampleWindow:
 
 def _image_shape(config: Config) -> tuple[int, ...] | None:
     """Of the input that is an image, -1 where it is open; None: there is none. Problem (Exit.MODEL): no model that can be read."""
-    path = model_path(config, find_entry(config, _WHERE), _WHERE)
-    model, _ = model_file.load(path, sha256=config.sha256, where=_WHERE)
-    graph = model_graph.read_graph(model, where=f"{_WHERE} ({path})")
+    file = read_file(config, _WHERE)
+    graph = model_graph.read_graph(file.content, where=f"{_WHERE} ({file.path})")
     tensors = graph.inputs
     for signature in graph.signatures:
         if signature.name == config.signature and signature.subgraph < len(graph.subgraphs):

@@ -23,9 +23,9 @@ class Pen:
         self._picture = picture
         self.height, self.width = picture.shape[:2]
         shorter = min(self.height, self.width)
-        self._text_px = max(11, round(0.026 * shorter))
+        self._text_px: int = max(11, round(0.026 * shorter))
         self._stroke_px = max(1, round(shorter / 240))
-        self._pad_px = max(2, self._text_px // 4)
+        self._pad_px: int = max(2, self._text_px // 4)
         self._font = _Font()
         self.label_height = self._text_px + 2 * self._pad_px
         self._taken: list[tuple[int, int, int, int]] = []
@@ -121,7 +121,9 @@ class _Font:
         if self._face is not None:
             _, _, width, _ = self._cv2.getTextSize((1 << 14, 1 << 14), text, (0, 0), self._face, size_px, 500)
             return int(width) + 1
-        (width, _), _ = self._cv2.getTextSize(_ascii(text), self._cv2.FONT_HERSHEY_SIMPLEX, size_px / _HERSHEY_PX, 1)
+        (width, _), _ = self._cv2.getTextSize(
+            _ascii(text), self._cv2.FONT_HERSHEY_SIMPLEX, size_px / _HERSHEY_PX, max(1, size_px // 14)
+        )
         return int(width) + 1
 
     def write(self, picture: "NDArray[np.uint8]", text: str, x: int, base: int, colour: Colour, size_px: int) -> None:

@@ -130,3 +130,19 @@ def test_colours_of_neighbours_differ() -> None:
 
 def test_ascii_of_an_older_opencv() -> None:
     assert _ascii("Größe 猫…") == "Gro?e ?..."
+
+
+def test_text_with_an_older_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without outlines the old font writes, of the same size, and nothing outside."""
+    import cv2
+
+    def blocks() -> np.ndarray:
+        picture = np.zeros((300, 400, 3), np.uint8)
+        Pen(picture).label("Größe 0.87", (0, 0, 255), [(500.0, 500.0)])
+        return np.argwhere((picture == (0, 0, 255)).all(axis=2))
+
+    new = blocks()
+    monkeypatch.delattr(cv2, "FontFace", raising=False)
+    old = blocks()
+    assert old.max(axis=0).tolist() == [299, 399]
+    assert np.ptp(old, axis=0) == pytest.approx(np.ptp(new, axis=0), rel=0.35)
