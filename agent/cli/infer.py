@@ -47,7 +47,7 @@ def _look_at_all(arguments: argparse.Namespace, looking: "Looking", pictures: "P
 
     problems: list[Problem] = []
     done = 0
-    for given in read_inputs(arguments.inputs, looking.wanted()):
+    for given in read_inputs(arguments.inputs, looking.wanted(), every_s=looking.config.every_s):
         if not isinstance(given, Problem):
             looking.open_for(given)  # a model that is refused ends the command
         try:

@@ -68,11 +68,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return "frame" if self.pictures else "window"
 
 
-def read_inputs(names: list[str], wanted: Wanted) -> Iterator[Given | Problem]:
-    """A Problem in the place of what cannot be read; the next one follows."""
+def read_inputs(names: list[str], wanted: Wanted, *, every_s: float | None = None) -> Iterator[Given | Problem]:
+    """A Problem in the place of what cannot be read; the next one follows. every_s: of a video, at most one frame in so many seconds."""
+    next_s = 0.0
     for name in names:
         try:
-            yield from _read(name, wanted)
+            for given in _read(name, wanted):
+                if every_s is not None and isinstance(given, Given) and given.time_s is not None:
+                    if given.time_s < (next_s if given.number != 1 else 0.0) - 1e-6:
+                        continue
+                    next_s = given.time_s + every_s
+                yield given
         except Problem as problem:
             yield problem
 
@@ -213,6 +219,9 @@ def _load_array(name: str, path: Path) -> "NDArray[Any]":
     except (OSError, ValueError, EOFError, MemoryError) as error:
         what = str(error).partition("\n")[0] or type(error).__name__
         raise Problem(where=name, what=f"no array: {what}", remedy="Save it with numpy.save") from None
+    if not isinstance(array, np.ndarray):  # numpy.savez' archive of several
+        array.close()
+        raise Problem(where=name, what="an archive of several arrays", remedy="Save each with numpy.save")
     if array.dtype.kind not in "fiub" or not array.size:
         raise Problem(where=name, what=f"an array of {shown(array)}", remedy="Save numbers (float32, uint8, …)")
     return array

@@ -18,7 +18,7 @@ _NAMED = 8
 
 def as_object(given: Given, runner: Runner, found: Detections, times: Times, *, model: str) -> dict[str, Any]:
     """Keys that do not apply are absent."""
-    line: dict[str, Any] = {"input": given.name}
+    line: dict[str, Any] = {"input": _readable(given.name)}
     if given.number is not None:
         line["frame" if given.time_s is not None else "item"] = given.number
     if given.time_s is not None:
@@ -36,6 +36,11 @@ def as_object(given: Given, runner: Runner, found: Detections, times: Times, *, 
         "decode": round(times.decode_ms, 3),
     }
     return line | _results(runner, found, size_px or (1, 1))
+
+
+def _readable(name: str) -> str:
+    """A file's name may hold bytes that are no text."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def frame_px(given: Given) -> tuple[int, int] | None:

@@ -28,7 +28,7 @@ class Looking:
     """
 
     def __init__(self, config: Config, *, masks: bool) -> None:
-        self._config, self._masks = config, masks
+        self.config, self._masks = config, masks
         self._machine = Machine(cache=fetch.cache_folder().with_name("delegates"))
         self._stack = ExitStack()
         self._runners: dict[Kind, Runner] = {}
@@ -42,7 +42,7 @@ class Looking:
 
     def wanted(self) -> Wanted:
         """What the model takes, seen in its file; one for windows is opened already."""
-        shape = _image_shape(self._config)
+        shape = _image_shape(self.config)
         if shape is not None:
             channels = next((size for size in (shape[-1], shape[1]) if size in (3, 4)), 1) if len(shape) > 2 else 1
             return Wanted(pictures=True, channels=channels, size=math.prod(shape) if min(shape) > 0 else 0)
@@ -52,9 +52,7 @@ class Looking:
 
     def runner(self, kind: Kind) -> Runner:
         if kind not in self._runners:
-            opened = open_model(
-                "model", self._config, machine=self._machine, masks=self._masks, where=_WHERE, kind=kind
-            )
+            opened = open_model("model", self.config, machine=self._machine, masks=self._masks, where=_WHERE, kind=kind)
             try:
                 self._runners[kind] = runner = self._stack.enter_context(opened)
             except Problem as problem:

@@ -253,3 +253,47 @@ def test_a_recurrent_model_remembers_within_a_folder_and_begins_anew_at_the_next
     answers = [line["vector"][0] for line in lines]
     # mean 1 each; c counts 1, 2, …; h doubles and adds one: 1, 3, …
     assert answers == pytest.approx([1, 3, 6, 1], abs=0.02)
+
+
+def test_a_video_at_every_so_many_seconds(infer: Run, tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for _ in range(25):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    (tmp_path / "same.tflite").write_bytes(tiny_models.copying("uint8", (1, 8, 8, 3)))
+    words = (tmp_path / "same.tflite", tmp_path / "clip.avi", "--decoder", "raw")
+    assert [line["frame"] for line in infer(*words)[1]] == list(range(1, 26))
+    assert [line["frame"] for line in infer(*words, "--set", "every_s=1")[1]] == [1, 11, 21]
+
+
+def test_a_name_that_is_no_text_and_arrays_that_are_none(infer: Run, tmp_path: Path) -> None:
+    (tmp_path / "same.tflite").write_bytes(tiny_models.copying("uint8", (1, 8, 8, 3)))
+    strange = tmp_path / b"\xff.png".decode(errors="surrogateescape")
+    strange.write_bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    np.savez(tmp_path / "several.npz", a=np.zeros(3))
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
+    np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
+    np.save(tmp_path / "empty.npy", np.zeros((0, 3), np.float32))
+    names = [
+        strange,
+        *(tmp_path / f"{name}.npy" for name in ("several", "objects", "empty")),
+    ]
+    code, lines, error = infer(tmp_path / "same.tflite", *names, "--decoder", "raw", "--annotate", tmp_path / "out")
+    assert code == 1
+    assert [line["input"] for line in lines] == [f"{tmp_path}/\N{REPLACEMENT CHARACTER}.png"]
+    assert [line.partition(": ")[2][:12] for line in error.splitlines()] == [
+        "an archive o",
+        "no array: Ob",
+        "an array of ",
+    ]
+
+
+def test_a_spectrogram_is_no_picture_although_its_input_looks_like_one(infer: Run, tmp_path: Path) -> None:
+    (tmp_path / "same.tflite").write_bytes(tiny_models.copying("float32", (1, 12, 10, 1)))
+    given = np.arange(120, dtype=np.float32).reshape(12, 10) - 60
+    np.save(tmp_path / "one.npy", given)
+    np.save(tmp_path / "two.npy", np.stack([given, given]))
+    code, lines, _ = infer(tmp_path / "same.tflite", tmp_path / "one.npy", tmp_path / "two.npy", "--decoder", "raw")
+    assert code == 0
+    assert len(lines) == 3
+    assert lines[0]["vector"] == given.reshape(-1).tolist()
