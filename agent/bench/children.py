@@ -1,5 +1,6 @@
 """Each configuration in a child process: what it measured, or how it ended instead."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -8,8 +9,10 @@ import msgspec
 
 from agent.bench.measure import Job, Measured
 
-# How the interpreter is started.
-COMMAND = ("-m", "agent.bench.measure")
+# Our own paths and no others: a folder called agent in the working directory is not ours.
+SCRIPT = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from agent.bench import measure; sys.exit(measure.main())"
+)
 # Beyond what the measuring itself takes: the start of the process, a driver that compiles its kernels, a slow model's least queries.
 MORE_S = 180.0
 
@@ -18,7 +21,7 @@ def measured_in_child(job: Job) -> Measured:
     """Never raises for what happens in the child: `problem` says it."""
     try:
         child = subprocess.run(
-            [sys.executable, *COMMAND],
+            [sys.executable, "-I", "-c", SCRIPT, json.dumps(list(filter(None, sys.path)))],
             input=msgspec.json.encode(job, enc_hook=str),
             capture_output=True,
             timeout=2 * job.seconds + MORE_S,

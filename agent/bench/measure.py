@@ -1,4 +1,4 @@
-"""One configuration, measured in this process: `python -m agent.bench.measure` reads a Job from stdin and writes a Measured to stdout.
+"""One configuration, measured in this process: `main` reads a Job from stdin and writes a Measured to stdout.
 
 Single stream, as MLPerf Inference defines it (github.com/mlcommons/inference_policies, "Scenarios"): a query is issued when the former is done,
 the 90th percentile is the score. Bare runs of the model and whole queries (a frame in hand → results) take turns, so that both meet the same load.
@@ -51,7 +51,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """invoke: the model alone. whole: an input in hand → results. load_ms: file → first result in a fresh process, libraries loaded.
 
-    rss_bytes: of the process at the end, all of it. problem: why there is nothing else.
+    rss_bytes: of the process at the end, all of it, with the processes that it started. problem: why there is nothing else.
     """
 
     runtime: str = ""
@@ -171,15 +171,19 @@ def latency(took_ms: list[float]) -> Latency:
 
 
 def _rss_bytes() -> int:
-    """Resident memory of this process now, from proc(5); 0 where there is none."""
+    """Resident memory now of this process and of those it started (a GPU's session is one), from proc(5); 0 where there is none."""
+    own = Path("/proc/self")
+    children = [child for listed in own.glob("task/*/children") for child in _text(listed).split()]
+    return sum(_resident(folder) for folder in (own, *(Path("/proc", child) for child in children)))
+
+
+def _resident(folder: Path) -> int:
+    line = next((line for line in _text(folder / "status").splitlines() if line.startswith("VmRSS:")), "")
+    return int(line.split()[1]) * 1024 if line else 0
+
+
+def _text(path: Path) -> str:
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return path.read_text()
+    except OSError:
+        return ""

@@ -37,13 +37,13 @@ def test_the_frame() -> None:
     ],
 )
 def test_a_child_that_dies_is_a_line(monkeypatch: pytest.MonkeyPatch, script: str, said: str) -> None:
-    monkeypatch.setattr(children, "COMMAND", ("-c", script))
+    monkeypatch.setattr(children, "SCRIPT", script)
     job = Job(config=Config(catalogue="view", delegates=("cpu",)), kind="frame", seconds=0.1)
     assert children.measured_in_child(job).problem == said
 
 
 def test_a_child_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "COMMAND", ("-c", "import time; time.sleep(60)"))
+    monkeypatch.setattr(children, "SCRIPT", "import time; time.sleep(60)")
     monkeypatch.setattr(children, "MORE_S", 0.3)
     job = Job(config=Config(catalogue="view", delegates=("cpu",)), kind="frame", seconds=0.05)
     assert "hung" in str(children.measured_in_child(job).problem)
