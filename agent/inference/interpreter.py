@@ -18,7 +18,7 @@ from agent.inference._bound import InterpreterSession, SignatureSession, bind
 from agent.inference._refusals import first_line, model_problem
 from agent.problems import Exit, Problem
 
-__all__ = ["InterpreterSession", "SignatureSession", "bind", "first_line", "model_problem", "open_session"]
+__all__ = ["InterpreterSession", "SignatureSession", "bind", "find_runtime", "first_line", "model_problem", "open_session"]
 
 _log = logging.getLogger(__name__)
 _DELEGATES = ("xnnpack", "cpu")
@@ -42,17 +42,18 @@ def open_session(
     runtime: str = "auto",
     signature: str | None = None,
     input_px: tuple[int, int] | None = None,
+    tried: bool = False,
     where: str,
 ) -> Iterator[Session]:
     """Loads `model` on the first delegate of "xnnpack" and "cpu" that takes it. runtime: "auto", "litert" or "tflite-runtime".
 
     signature: of several named ones; a chosen one names the tensors, without one they are called as in the graph.
-    input_px: (width, height) of an image input where the file leaves them open.
+    input_px: (width, height) of an image input where the file leaves them open. tried: a child process has run it, or this is one.
     Problem (Exit.MODEL): no runtime is installed; the bytes are no TFLite model, are damaged, or need an op that is missing; several
     signatures and none chosen, or one that there is not; a size that is open and cannot be guessed.
     """
-    name, module = _runtime(runtime, where)
-    if name.startswith("tflite-runtime"):
+    name, module = find_runtime(runtime, where)
+    if name.startswith("tflite-runtime") and not tried:
         _try_in_child(model, where)
     session = _load(model, delegates, threads, name, module, signature, input_px, where)
     try:
@@ -61,7 +62,7 @@ def open_session(
         session.close()
 
 
-def _runtime(runtime: str, where: str) -> tuple[str, Any]:
+def find_runtime(runtime: str, where: str) -> tuple[str, Any]:
     """(name and version, the module with Interpreter) of the first that is installed."""
     from importlib.metadata import version
 

@@ -1,0 +1,176 @@
+"""A child process that runs a model, seen from the agent: started, asked under a time and memory limit, ended. It may die in any way."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+import agent
+from agent.inference._child_messages import PACKET_BYTES, Answer, Failed, Request
+from agent.problems import Exit, Problem
+
+_START = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from agent.inference import _child_main; "
+    "_child_main.main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+_REMEDY = "Take it out of delegates, or update its driver"
+_TICK_S = 0.2
+_LOG_BYTES = 16_384
+_LONGEST_LINE = 200
+_NOISE = re.compile(r"^(?:INFO|VERBOSE)\b|^I\d{4} |Logging before InitGoogle|^\s*$|^=+|^\s+at |^└?\s*$|^Fatal Python|^  File")
+_MARK = re.compile(r"^(?:ERROR|WARNING|Warning|Error)?:?\s*|^[EWF]\d{4} \S+\s+\d+ ")
+_PLACE = re.compile(r"^(?:\[[\w./]+:\d+\]|[\w./]+\.(?:cc|cpp|h):\d+\]?)\s*:?\s*")
+
+
+class Child:
+    """One thread asks at a time; any thread may `kill`. name: whose process it is, in words: `gpu`."""
+
+    def __init__(self, name: str, *, where: str, memory_bytes: int | None = None) -> None:
+        """memory_bytes: resident; beyond it the process is ended. Problem (Exit.MODEL): the system starts no process."""
+        self._name, self._where, self._memory_bytes = name, where, memory_bytes
+        self._answers = msgspec.json.Decoder(Answer)
+        self._said = b""
+        self._killed = threading.Event()
+        self._closed = False
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        lifeline, self._lifeline = os.pipe()
+        self._log, log = os.pipe()
+        for end in (self._log, log):  # what nobody reads is lost, and holds nobody up
+            fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)
+        self._connection = ours
+        paths = json.dumps([str(Path(agent.__file__).parents[1]), *filter(None, sys.path)])
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _START, paths, str(theirs.fileno()), str(lifeline)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(theirs.fileno(), lifeline),
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            )
+        except OSError as error:
+            self._close_ends()
+            raise self._problem(f"no process can be started: {error.strerror}", "Free memory or processes") from None
+        finally:
+            theirs.close()
+            os.close(lifeline)
+            os.close(log)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, request: Request, *, limit_s: float, descriptors: tuple[int, ...] = ()) -> Answer:
+        """Problem (Exit.MODEL): the process died, took too long or too much memory, and is ended then; or what it answers is one."""
+        try:
+            socket.send_fds(self._connection, [msgspec.json.encode(request)], list(descriptors))
+        except OSError:
+            raise self._gone() from None
+        end_ns = time.monotonic_ns() + int(limit_s * 1e9)
+        while not self._ready(end_ns):
+            if self._killed.is_set():
+                raise self._problem("it was ended")
+            if time.monotonic_ns() >= end_ns:
+                self.kill()
+                raise self._problem(f"it did not answer within {limit_s:.3g} s")
+            self._check_memory()
+        try:
+            packet = self._connection.recv(PACKET_BYTES)
+        except OSError:
+            packet = b""
+        if not packet:
+            raise self._gone()
+        self._read_log()
+        answer = self._answers.decode(packet)
+        if isinstance(answer, Failed):
+            where = f"{self._where}.{answer.key}" if answer.key else self._where
+            raise Problem(where=where, what=answer.what, remedy=answer.remedy or _REMEDY, code=Exit.MODEL)
+        return answer
+
+    def _ready(self, end_ns: int) -> bool:
+        """Whether there is an answer, or the end; waits a tick at most."""
+        waiting = select.poll()
+        waiting.register(self._connection, select.POLLIN)
+        left_s = min(_TICK_S, max(0.0, (end_ns - time.monotonic_ns()) / 1e9))
+        return bool(waiting.poll(left_s * 1000 + 1))
+
+    def _check_memory(self) -> None:
+        self._read_log()
+        if self._memory_bytes is None:
+            return
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1])
+            if pages * os.sysconf("SC_PAGE_SIZE") > self._memory_bytes:
+                self.kill()
+                raise self._problem(f"it took more than {self._memory_bytes / 1e6:.0f} MB of memory")
+
+    def _gone(self) -> Problem:
+        """The process ended by itself: how."""
+        try:
+            code = self._process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = -signal.SIGKILL
+        self._read_log()
+        if code >= 0:
+            how = f"ended with code {code}"
+        elif code == -signal.SIGXCPU:
+            how = "took too much processor time"
+        else:
+            how = f"died of {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"died of signal {-code}"
+        last = self.last_line
+        return self._problem(f"its process {how}" + (f" ({last})" if last else ""))
+
+    def _problem(self, what: str, remedy: str = _REMEDY) -> Problem:
+        return Problem(where=self._where, what=f"{self._name}: {what}", remedy=remedy, code=Exit.MODEL)
+
+    def _read_log(self) -> None:
+        with contextlib.suppress(OSError):
+            while part := os.read(self._log, 65_536):
+                self._said = (self._said + part)[-_LOG_BYTES:]
+
+    @property
+    def said(self) -> str:
+        """What the process last wrote to its standard output and error."""
+        self._read_log()
+        return self._said.decode(errors="replace")
+
+    @property
+    def last_line(self) -> str:
+        """The last line that it wrote that is no chatter, "" when there is none."""
+        for line in reversed(self.said.splitlines()):
+            if not _NOISE.search(line):
+                return _PLACE.sub("", _MARK.sub("", line.strip())).strip()[:_LONGEST_LINE]
+        return ""
+
+    def kill(self) -> None:
+        """At once. Who waits for an answer gets a Problem."""
+        self._killed.set()
+        self._process.kill()
+
+    def close(self) -> None:
+        """Ends the process; an orderly end is not waited for: nothing in it is worth saving."""
+        self.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a driver that the kernel itself waits for
+            self._process.wait(2.0)
+        self._close_ends()
+
+    def _close_ends(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._connection.close()
+        for descriptor in (self._lifeline, self._log):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
