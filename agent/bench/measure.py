@@ -31,11 +31,12 @@ FRAME_PX = (640, 480)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """config: with one delegate. kind: what the model takes. libraries: of `[delegate]` tables."""
+    """config: with one delegate. kind: what the model takes. cache: where trials are remembered."""
 
     config: Config
     kind: Literal["frame", "window"]
     seconds: float
+    cache: Path | None = None
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,13 +68,19 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main() -> int:
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job, dec_hook=convert)
+    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job, dec_hook=_path)
     try:
         measured = measure(job)
     except Problem as problem:
-        measured = Measured(problem=str(problem))
+        # The table names the delegate already.
+        reason = problem.what.partition(f"{','.join(job.config.delegates)}: ")[2]
+        measured = Measured(problem=reason or f"{problem.what}. {problem.remedy}")
     sys.stdout.write(msgspec.json.encode(measured).decode() + "\n")
     return 0
+
+
+def _path(kind: type, value: Any) -> Any:
+    return Path(value) if kind is Path else convert(kind, value)
 
 
 def measure(job: Job) -> Measured:
@@ -82,11 +89,15 @@ def measure(job: Job) -> Measured:
     import numpy as np  # noqa: F401
 
     from agent.inference import interpreter  # noqa: F401
-    from agent.pipeline.models import open_model
+    from agent.pipeline.models import Machine, open_model
 
     _load_runtime()
+    if job.config.delegates not in (("xnnpack",), ("cpu",)):
+        # The first time, what is asked for is compared with the CPU; the second time it is only loaded, in a process of its own again.
+        with open_model("model", job.config, machine=Machine(cache=job.cache), where="model", kind=job.kind):
+            pass
     began_ns = time.perf_counter_ns()
-    with open_model("model", job.config, where="model", kind=job.kind) as runner:
+    with open_model("model", job.config, machine=Machine(cache=job.cache), where="model", kind=job.kind) as runner:
         record = sample(runner)
         runner.look(record)
         load_ms = (time.perf_counter_ns() - began_ns) / 1e6

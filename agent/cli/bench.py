@@ -55,6 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = model_config(arguments)
     with Looking(config, masks=False) as looking:
         kind = looking.wanted().kind
+        looking.runner(
+            kind
+        )  # a model that is refused ends the command; one that passed its trial is loaded without one by the children
     digest = file_digest(config) or ""
     rows = []
     for row in _rows(arguments, config, kind):
@@ -78,13 +81,19 @@ def _rows(arguments: argparse.Namespace, config: "Config", kind: str) -> Iterato
     from agent.bench.children import measured_in_child
     from agent.bench.measure import Job
     from agent.bench.table import Row
+    from agent.oneshot.looking import trials_folder
 
     wanted = _configurations(arguments)
     with tqdm(wanted, disable=None, file=sys.stderr, leave=False) as progress:
         for delegate, threads in progress:
             progress.set_description(f"{delegate}, {threads} thread{'s' if threads > 1 else ''}")
             one = msgspec.structs.replace(config, delegates=(delegate,), threads=threads)
-            job = Job(config=one, kind="frame" if kind == "frame" else "window", seconds=arguments.seconds)
+            job = Job(
+                config=one,
+                kind="frame" if kind == "frame" else "window",
+                seconds=arguments.seconds,
+                cache=trials_folder(),
+            )
             yield Row(delegate=delegate, threads=threads, measured=measured_in_child(job))
 
 
@@ -92,13 +101,20 @@ def _configurations(arguments: argparse.Namespace) -> list[tuple[str, int]]:
     """Threads matter on the CPU only."""
     from agent.inference.turns import own_cores
 
-    delegates = arguments.delegates or ("xnnpack", "cpu")
+    delegates = arguments.delegates or _found_here()
     counts = arguments.thread_counts or sorted({1, own_cores()})
     return [
         (delegate, count)
         for delegate in delegates
         for count in (counts if delegate in ("xnnpack", "cpu") else counts[:1])
     ]
+
+
+def _found_here() -> list[str]:
+    from agent.inference.delegates import find
+
+    findings = [find(name, {}) for name in ("gpu", "edgetpu")]
+    return ["xnnpack", "cpu", *(finding.name for finding in findings if finding.why is None)]
 
 
 def _heading(name: str, digest: str, kind: str, found: "Measured", wanted_s: float) -> Iterator[str]:

@@ -88,7 +88,10 @@ def _look(
 
 def _say_what_runs(name: str, runner: "Runner") -> None:
     """On stderr, so that what is on stdout is results alone."""
-    note = f" (degraded: {runner.degraded})" if runner.degraded else ""
+    refused = runner.choice.refused if runner.choice is not None else {}
+    notes = [f"degraded: {runner.degraded}"] if runner.degraded else []
+    notes += [f"not on {delegate}: {why}" for delegate, why in refused.items()]
+    note = f" ({'; '.join(notes)})" if notes else ""
     print(
         f"{name}: {runner.runtime} on {runner.delegate}{note}; decoder {runner.decoder}, because {runner.why}",
         file=sys.stderr,

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.doctor import Check, machine, models, software
+from agent.doctor import Check, delegates, machine, models, software
 from agent.sync import settings as sync_settings
 
 if TYPE_CHECKING:
     from agent.clock import Clock
     from agent.config.file import Device, File
+    from agent.inference.model import Delegate
     from agent.problems import Problem
 
 
@@ -26,6 +27,7 @@ def checks(config: Path | None, clock: "Clock") -> Iterator[Check]:
     yield software.numpy()
     yield software.opencv()
     yield machine.cpu()
+    yield from delegates.delegates(*_delegates(file, problems), _cache(device.data) if device is not None else None)
     yield machine.clock(clock)
     yield machine.catalogue()
     if config is None:
@@ -40,17 +42,41 @@ def checks(config: Path | None, clock: "Clock") -> Iterator[Check]:
         yield from _configured(file, device, problems)
 
 
+def _delegates(file: "File | None", problems: "list[Problem]") -> "tuple[dict[str, Delegate], set[str]]":
+    """(the `[delegate]` tables, the names that models ask for)"""
+    from agent.config.file import Lane
+    from agent.inference.model import Config
+
+    if file is None:
+        return {}, set()
+    libraries = file.delegate if isinstance(file.delegate, dict) and not _wrong("delegate", problems) else {}
+    lanes = (
+        [lane for lane in (file.lane or {}).values() if isinstance(lane, Lane)] if isinstance(file.lane, dict) else []
+    )
+    models_of = [model for lane in lanes if isinstance(lane.model, dict) for model in lane.model.values()]
+    named = {
+        name
+        for model in models_of
+        if isinstance(model, Config) and isinstance(model.delegates, tuple)
+        for name in model.delegates
+    }
+    return libraries, named
+
+
+def _wrong(key: str, problems: "list[Problem]") -> bool:
+    """Whether a problem is about that key, or about one in that table."""
+    return any(f"{key}." in problem.where or problem.where.endswith(key) for problem in problems)
+
+
 def _configured(file: "File", device: "Device", problems: "list[Problem]") -> Iterator[Check]:
     """Of a config with problems, what those do not touch."""
     from agent.pipeline.models import Machine
     from agent.store import settings as store_settings
 
-    wrong = [problem.where for problem in problems]
-
     def skipped(key: str) -> bool:
-        return any(f"{key}." in where or where.endswith(key) for where in wrong)
+        return _wrong(key, problems)
 
-    libraries = file.delegate if isinstance(file.delegate, dict) and not skipped("delegate") else {}
+    libraries, _ = _delegates(file, problems)
     if isinstance(device.data, str) and isinstance(file.store, store_settings.Config) and not skipped("device.data"):
         yield machine.data_folder(Path(device.data), int(file.store.keep_free))
     how = Machine(runtime=device.runtime, libraries=libraries, cache=_cache(device.data))

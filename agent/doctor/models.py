@@ -87,5 +87,4 @@ def _digits(took_ms: float) -> str:
 
 def _refused(runner: "Runner") -> dict[str, str]:
     """Delegates that were tried and not taken, and why."""
-    choice = getattr(runner.session, "choice", None)
-    return dict(getattr(choice, "refused", None) or {})
+    return dict(runner.choice.refused) if runner.choice is not None else {}

@@ -215,13 +215,14 @@ def _load_array(name: str, path: Path) -> "NDArray[Any]":
     import numpy as np
 
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        loaded: Any = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, MemoryError) as error:
         what = str(error).partition("\n")[0] or type(error).__name__
         raise Problem(where=name, what=f"no array: {what}", remedy="Save it with numpy.save") from None
-    if not isinstance(array, np.ndarray):  # numpy.savez' archive of several
-        array.close()
+    if not isinstance(loaded, np.ndarray):  # numpy.savez' archive of several
+        loaded.close()
         raise Problem(where=name, what="an archive of several arrays", remedy="Save each with numpy.save")
+    array: NDArray[Any] = loaded
     if array.dtype.kind not in "fiub" or not array.size:
         raise Problem(where=name, what=f"an array of {shown(array)}", remedy="Save numbers (float32, uint8, …)")
     return array

@@ -21,6 +21,11 @@ _KEY = re.compile(rf"\b{_WHERE}(?: \([^)]*\))?\.([a-z_0-9]+)\b")
 _OPTIONS = ("decoder", "labels", "threads", "score")
 
 
+def trials_folder() -> Path:
+    """Where trials and measured choices are remembered without a config: beside the fetched models."""
+    return fetch.cache_folder().with_name("delegates")
+
+
 class Looking:
     """A model that is opened for pictures or for windows when the first of them comes. Closed with `with`.
 
@@ -29,7 +34,7 @@ class Looking:
 
     def __init__(self, config: Config, *, masks: bool) -> None:
         self.config, self._masks = config, masks
-        self._machine = Machine(cache=fetch.cache_folder().with_name("delegates"))
+        self._machine = Machine(cache=trials_folder())
         self._stack = ExitStack()
         self._runners: dict[Kind, Runner] = {}
         self.name = config.catalogue or Path(config.path or "").name

@@ -1,11 +1,20 @@
 """`edge-agent bench`: real child processes, short."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.__main__ import main
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trials are remembered there, not at home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def test_a_figure_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ path = "view.tflite"
 sha256 = "15b093ce28931fa2875369d2247d65678ecf3652275f0e88a2a615789d48d17c"
 delegates = ["xnnpack"]
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trials are remembered there, not at home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture
@@ -54,7 +63,7 @@ def test_the_machine_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path, m
     assert checks["cpu"]["state"] == "ok"
     assert checks["cpu"]["facts"]["cores"] >= 1
     assert checks["config"]["state"] == "absent"
-    assert {"numpy", "opencv", "clock", "catalogue"} <= set(checks)
+    assert {"numpy", "opencv", "clock", "catalogue", "gpu", "edgetpu"} <= set(checks)
 
 
 def test_a_config_that_works(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
@@ -107,3 +116,30 @@ def test_for_people(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     assert any(line.startswith("ok      runtime") for line in out.splitlines())
     assert "model yard.view" in out
     assert out.splitlines()[-1].split()[1].startswith("ok")
+
+
+def test_what_a_delegate_table_names(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    text = CONFIG.replace('["xnnpack"]', '["npu", "edgetpu", "xnnpack"]') + '[delegate.npu]\nlibrary = "libnone.so"\n'
+    (folder / "edge.toml").write_text(text)
+    code, checks = doctor(capsys, folder / "edge.toml")
+    assert code == 1
+    assert checks["delegate npu"]["state"] == "fail"
+    assert "libnone.so is not installed" in checks["delegate npu"]["found"]
+    model = checks["model yard.view"]
+    assert model["state"] == "ok", "the CPU stands behind it"
+    assert "npu" in model["facts"]["refused"]
+    assert "libnone.so" in model["found"]
+
+
+SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
+
+
+@pytest.mark.skipif(not SWIFTSHADER.exists(), reason="no software Vulkan driver: apt install chromium")
+def test_a_gpu_is_tried_and_its_answers_compared(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VK_ICD_FILENAMES", str(SWIFTSHADER))
+    _, checks = doctor(capsys)
+    assert checks["gpu"]["state"] == "ok"
+    assert checks["gpu"]["facts"]["view_p50_ms"] > 0
+    assert "with the CPU's answers" in checks["gpu"]["found"]
