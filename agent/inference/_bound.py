@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from agent.inference.remembered import Choice
+
 
 def bind(
     interpreter: Any,
@@ -73,6 +75,8 @@ def _places(details: Mapping[str, Mapping[str, Any]]) -> dict[int, str]:
 
 class InterpreterSession:
     """The graph that a file runs by itself. One thread owns it. Arrays it gave stay readable after `close` but are dead."""
+
+    choice: "Choice | None" = None  # why it runs here, where that was a question
 
     def __init__(
         self,
@@ -186,6 +190,8 @@ class InterpreterSession:
 
 class SignatureSession:
     """A signature that is another graph of the file, through LiteRT's signature runner (0.07 ms a run); the inputs are memory of our own."""
+
+    choice: "Choice | None" = None
 
     def __init__(
         self,

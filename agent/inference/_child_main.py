@@ -76,7 +76,8 @@ def serve(connection: socket.socket) -> None:
                     model.forget()
                     held.close()
                     held = ExitStack()
-                    answer, model = _load(request, *descriptors, held)
+                    model_fd, arena_fd = descriptors
+                    answer, model = _load(request, model_fd, arena_fd, held)
                 elif isinstance(request, Reset):
                     model.reset()
                     answer = Done()
@@ -139,6 +140,7 @@ class _Model:
     def __init__(self, session: Session | None, arena_fd: int | None) -> None:
         self._session = session
         self._arena = arena_fd
+        self._inputs: list[tuple[Any, Any]] = []
         if session is None or arena_fd is None:
             return
         arrays = [session.input_array(index) for index in range(len(session.inputs))]
@@ -184,7 +186,7 @@ class _Model:
 
     def forget(self) -> None:
         self._session = None
-        self._inputs: list[tuple[Any, Any]] = []
+        self._inputs = []
 
 
 def _strings(name: str) -> Problem:

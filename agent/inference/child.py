@@ -26,19 +26,36 @@ _START = (
 )
 _REMEDY = "Take it out of delegates, or update its driver"
 _TICK_S = 0.2
+_END_S = 2.0
+# Memory and log are looked at now and then also while all goes well.
+_LOOK_EVERY = 256
 _LOG_BYTES = 16_384
 _LONGEST_LINE = 200
-_NOISE = re.compile(r"^(?:INFO|VERBOSE)\b|^I\d{4} |Logging before InitGoogle|^\s*$|^=+|^\s+at |^└?\s*$|^Fatal Python|^  File")
+_NOISE = re.compile(
+    r"^(?:INFO|VERBOSE)\b|^I\d{4} |Logging before InitGoogle|^\s*$|^=+|^\s+at |^└?\s*$|^Fatal Python|^  File"
+)
 _MARK = re.compile(r"^(?:ERROR|WARNING|Warning|Error)?:?\s*|^[EWF]\d{4} \S+\s+\d+ ")
 _PLACE = re.compile(r"^(?:\[[\w./]+:\d+\]|[\w./]+\.(?:cc|cpp|h):\d+\]?)\s*:?\s*")
+
+
+class Gone(Problem):
+    """The child is no more: it died, or was ended because it did not answer or took too much. how: in words, without whose process it was."""
+
+    how = ""
 
 
 class Child:
     """One thread asks at a time; any thread may `kill`. name: whose process it is, in words: `gpu`."""
 
-    def __init__(self, name: str, *, where: str, memory_bytes: int | None = None) -> None:
-        """memory_bytes: resident; beyond it the process is ended. Problem (Exit.MODEL): the system starts no process."""
-        self._name, self._where, self._memory_bytes = name, where, memory_bytes
+    def __init__(
+        self, name: str, *, where: str, memory_bytes: int | None = None, stop: threading.Event | None = None
+    ) -> None:
+        """memory_bytes: resident; beyond it the process is ended. stop: set by whoever gives up waiting for it.
+
+        Problem (Exit.MODEL): the system starts no process.
+        """
+        self._name, self._where, self._memory_bytes, self._stop = name, where, memory_bytes, stop
+        self._asked = 0
         self._answers = msgspec.json.Decoder(Answer)
         self._said = b""
         self._killed = threading.Event()
@@ -61,7 +78,7 @@ class Child:
             )
         except OSError as error:
             self._close_ends()
-            raise self._problem(f"no process can be started: {error.strerror}", "Free memory or processes") from None
+            raise self._problem(f"no process can be started: {error.strerror}") from None
         finally:
             theirs.close()
             os.close(lifeline)
@@ -72,18 +89,20 @@ class Child:
         return self._process.pid
 
     def ask(self, request: Request, *, limit_s: float, descriptors: tuple[int, ...] = ()) -> Answer:
-        """Problem (Exit.MODEL): the process died, took too long or too much memory, and is ended then; or what it answers is one."""
+        """Gone: the process died, or took too long or too much memory and is ended. Problem (Exit.MODEL): that is what it answers."""
+        self._asked += 1
+        if self._asked % _LOOK_EVERY == 0:
+            self._check_memory()
         try:
             socket.send_fds(self._connection, [msgspec.json.encode(request)], list(descriptors))
         except OSError:
             raise self._gone() from None
         end_ns = time.monotonic_ns() + int(limit_s * 1e9)
         while not self._ready(end_ns):
-            if self._killed.is_set():
-                raise self._problem("it was ended")
             if time.monotonic_ns() >= end_ns:
-                self.kill()
-                raise self._problem(f"it did not answer within {limit_s:.3g} s")
+                raise self._ended(f"it did not answer within {limit_s:.3g} s")
+            if self._killed.is_set() or (self._stop is not None and self._stop.is_set()):
+                raise self._ended("it is no longer wanted")
             self._check_memory()
         try:
             packet = self._connection.recv(PACKET_BYTES)
@@ -91,8 +110,7 @@ class Child:
             packet = b""
         if not packet:
             raise self._gone()
-        self._read_log()
-        answer = self._answers.decode(packet)
+        answer: Answer = self._answers.decode(packet)
         if isinstance(answer, Failed):
             where = f"{self._where}.{answer.key}" if answer.key else self._where
             raise Problem(where=where, what=answer.what, remedy=answer.remedy or _REMEDY, code=Exit.MODEL)
@@ -109,31 +127,37 @@ class Child:
         self._read_log()
         if self._memory_bytes is None:
             return
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        try:
             pages = int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1])
-            if pages * os.sysconf("SC_PAGE_SIZE") > self._memory_bytes:
-                self.kill()
-                raise self._problem(f"it took more than {self._memory_bytes / 1e6:.0f} MB of memory")
+        except (OSError, ValueError, IndexError):
+            return
+        if pages * os.sysconf("SC_PAGE_SIZE") > self._memory_bytes:
+            raise self._ended(f"it took more than {self._memory_bytes / 1e6:.0f} MB of memory")
 
-    def _gone(self) -> Problem:
+    def _ended(self, how: str) -> Gone:
+        self.kill()
+        return self._problem(how)
+
+    def _gone(self) -> Gone:
         """The process ended by itself: how."""
         try:
-            code = self._process.wait(2.0)
+            code = self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
-            self.kill()
-            code = -signal.SIGKILL
-        self._read_log()
+            return self._ended("it closed its connection")
         if code >= 0:
-            how = f"ended with code {code}"
+            how = f"its process ended with code {code}"
         elif code == -signal.SIGXCPU:
-            how = "took too much processor time"
+            how = "it took too much processor time"
         else:
-            how = f"died of {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"died of signal {-code}"
+            known = -code in set(signal.Signals)
+            how = f"its process died of {signal.Signals(-code).name if known else f'signal {-code}'}"
         last = self.last_line
-        return self._problem(f"its process {how}" + (f" ({last})" if last else ""))
+        return self._problem(f"{how} ({last})" if last else how)
 
-    def _problem(self, what: str, remedy: str = _REMEDY) -> Problem:
-        return Problem(where=self._where, what=f"{self._name}: {what}", remedy=remedy, code=Exit.MODEL)
+    def _problem(self, how: str) -> Gone:
+        gone = Gone(where=self._where, what=f"{self._name}: {how}", remedy=_REMEDY, code=Exit.MODEL)
+        gone.how = how
+        return gone
 
     def _read_log(self) -> None:
         with contextlib.suppress(OSError):
@@ -163,7 +187,7 @@ class Child:
         """Ends the process; an orderly end is not waited for: nothing in it is worth saving."""
         self.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):  # a driver that the kernel itself waits for
-            self._process.wait(2.0)
+            self._process.wait(_END_S)
         self._close_ends()
 
     def _close_ends(self) -> None:

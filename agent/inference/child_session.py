@@ -81,7 +81,7 @@ def _array(memory: mmap.mmap, start: int, dtype: str, shape: tuple[int, ...]) ->
 
 
 class ChildSession:
-    """One thread owns it; any may `abandon`. limit_s: how long a run may take."""
+    """One thread owns it. limit_s: how long a run may take."""
 
     degraded: str | None = None
 
@@ -124,9 +124,9 @@ class ChildSession:
     def reset(self) -> None:
         self.child.ask(Reset(), limit_s=self.limit_s)
 
-    def abandon(self) -> None:
-        """From any thread: whoever waits for the child gets a Problem."""
-        self.child.kill()
+    def close_child(self) -> None:
+        """The arena stays."""
+        self.child.close()
 
     def close(self) -> None:
         self.child.close()

@@ -70,8 +70,8 @@ class _CompiledSession:
         for tensor in (*self.inputs, *self.outputs):
             if tensor.dtype not in _TYPES:
                 raise _not_here(f"the tensor {tensor.name} is {tensor.dtype}")
-            if any(size == 0 for size in tensor.shape) or tensor.open:
-                raise _not_here(f"the size of the tensor {tensor.name} is open")
+            if not tensor.shape or not all(tensor.shape):
+                raise _not_here(f"the size of the tensor {tensor.name} is known only after a run")
         try:
             self._model: Any = CompiledModel.from_file(
                 path, hardware_accel=HardwareAccelerator.GPU | HardwareAccelerator.CPU
@@ -82,6 +82,7 @@ class _CompiledSession:
                 where="", what=f"LiteRT does not open it on the GPU: {first_line(error)}", remedy=_ELSEWHERE
             ) from None
         self._signature, inputs, outputs = self._places()
+        self._resize(inputs)
         self._given = [np.zeros(tensor.shape, tensor.dtype) for tensor in self.inputs]
         given, gotten = (
             self._model.create_input_buffers(self._signature),
@@ -95,11 +96,25 @@ class _CompiledSession:
         """(the signature that has these tensors, place of each input in it, of each output)"""
         for index in range(self._model.get_num_signatures()):
             signature = self._model.get_signature_by_index(index)
-            found = [_among(signature[side], mine) for side, mine in (("inputs", self.inputs), ("outputs", self.outputs))]
+            found = [
+                _among(signature[side], mine) for side, mine in (("inputs", self.inputs), ("outputs", self.outputs))
+            ]
             inputs, outputs = found
             if inputs is not None and outputs is not None:
                 return index, inputs, outputs
         raise _not_here("LiteRT's CompiledModel names its tensors otherwise than the Interpreter")
+
+    def _resize(self, places: list[int]) -> None:
+        """Sizes that the file leaves open become those of the Interpreter."""
+        key = self._model.get_signature_by_index(self._signature)["key"]
+        details = list(self._model.get_input_tensor_details(key).values())
+        for tensor, place in zip(self.inputs, places, strict=True):
+            found = next((one["shape"] for one in details if one["name"] == tensor.name), None)
+            if tensor.open and found is not None and tuple(found) != tensor.shape:
+                try:
+                    self._model.resize_input_tensor(place, tensor.shape, self._signature, strict=False)
+                except Exception as error:  # noqa: BLE001
+                    raise _not_here(f"its open sizes cannot be set: {first_line(error)}") from None
 
     def input_array(self, index: int) -> "NDArray[np.generic]":
         return self._given[index]

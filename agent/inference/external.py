@@ -43,7 +43,7 @@ def open_session(load: Load, model: bytes) -> Iterator[tuple[Session, str]]:
 
 def _delegated(loaded: Any) -> int:
     """How many parts of the graph delegates run so far."""
-    details = loaded._get_ops_details()  # noqa: SLF001 - the only list of them
+    details = loaded._get_ops_details()
     return sum(str(detail["op_name"]) == "DELEGATE" for detail in details)
 
 

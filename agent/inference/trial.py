@@ -1,37 +1,59 @@
 """Trial before trust: a file that is new here is loaded and run once in a child with limits, before anything loads it in this process."""
 
-import logging
-import threading
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from agent.inference import Session, interpreter
 from agent.inference._child_messages import Limits, Load
-from agent.problems import Problem
-
-if TYPE_CHECKING:
-    from agent.inference.child import Child
-    from agent.inference.child_session import Sealed
-    from agent.inference.remembered import Remembered
-
-_log = logging.getLogger(__name__)
+from agent.inference._refusals import model_problem
+from agent.inference.child import Child, Gone
+from agent.inference.child_session import ChildSession, Sealed
+from agent.inference.remembered import Remembered
 
 LIMIT_S = 60.0
-LIMITS = Limits(address_bytes=4 << 30, cpu_s=120)
+_LIMITS = Limits(address_bytes=4 << 30, cpu_s=120)
 
 
-class Trials:
-    """Which files have passed, by digest and runtime: in this process, and in the cache."""
+def check(model: bytes, digest: str, load: Load, remembered: Remembered, *, where: str) -> None:
+    """load: how it will be opened on the CPU. Once for a file, runtime and the keys that say how it is opened.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._passed: set[str] = set()
+    Problem (Exit.MODEL): as this process would give it; or the file kills the runtime, hangs it, or takes too much memory.
+    """
+    runtime, _ = interpreter.find_runtime(load.runtime, where)
+    key = " ".join([digest, runtime, load.signature or "", "×".join(map(str, load.input_px or ()))]).strip()
+    if remembered.passed(key):
+        return
+    try_model(model, load, where=where)
+    remembered.add_passed(key)
+
+
+def try_model(model: bytes, load: Load, *, where: str, child: Child | None = None) -> None:
+    """child: one to go on with. Problem as `check`."""
+    load = Load(
+        delegate="trial",
+        threads=load.threads,
+        runtime=load.runtime,
+        signature=load.signature,
+        input_px=load.input_px,
+        limits=_LIMITS,
+    )
+    sealed = Sealed(model)
+    try:
+        session = ChildSession(
+            child or Child("trial", where=where), sealed, load, load_limit_s=LIMIT_S, limit_s=LIMIT_S
+        )
+        if child is None:
+            session.close()
+    except Gone as gone:
+        raise model_problem(where, RuntimeError(f"at its trial {gone.how}")) from None
+    finally:
+        sealed.close()
 
 
 @contextmanager
 def open_on_cpu(load: Load, model: bytes) -> Iterator[tuple[Session, str]]:
-    """In the child: as this process would open it."""
+    """In the child: as the agent itself would open it."""
     with interpreter.open_session(
         model,
         delegates=("xnnpack", "cpu"),
@@ -39,7 +61,12 @@ def open_on_cpu(load: Load, model: bytes) -> Iterator[tuple[Session, str]]:
         runtime=load.runtime,
         signature=load.signature,
         input_px=load.input_px,
-        where="",
         tried=True,
+        where="",
     ) as session:
         yield session, ""
+
+
+def memory_limit_bytes() -> int:
+    """Resident memory of a child with a driver: half of the machine's, but at least 512 MiB."""
+    return max(512 << 20, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
