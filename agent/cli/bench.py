@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--delegates",
         type=_names,
         metavar="LIST",
-        help="which to measure, as gpu,xnnpack,cpu (left out: those found here)",
+        help="which to measure, as gpu,xnnpack,cpu (left out: XNNPACK, CPU and the hardware found here)",
     )
     parser.add_argument(
         "--threads",
