@@ -88,6 +88,10 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def ask(self, request: Request, *, limit_s: float, descriptors: tuple[int, ...] = ()) -> Answer:
         """Gone: the process died, or took too long or too much memory and is ended. Problem (Exit.MODEL): that is what it answers."""
         self._asked += 1
@@ -110,7 +114,10 @@ class Child:
             packet = b""
         if not packet:
             raise self._gone()
-        answer: Answer = self._answers.decode(packet)
+        try:
+            answer: Answer = self._answers.decode(packet)
+        except msgspec.MsgspecError:
+            raise self.mad() from None
         if isinstance(answer, Failed):
             where = f"{self._where}.{answer.key}" if answer.key else self._where
             raise Problem(where=where, what=answer.what, remedy=answer.remedy or _REMEDY, code=Exit.MODEL)
@@ -138,6 +145,10 @@ class Child:
         self.kill()
         return self._problem(how)
 
+    def mad(self) -> Gone:
+        """What it answers cannot be: it is ended."""
+        return self._ended("its answer makes no sense")
+
     def _gone(self) -> Gone:
         """The process ended by itself: how."""
         try:
@@ -160,6 +171,8 @@ class Child:
         return gone
 
     def _read_log(self) -> None:
+        if self._closed:
+            return
         with contextlib.suppress(OSError):
             while part := os.read(self._log, 65_536):
                 self._said = (self._said + part)[-_LOG_BYTES:]
@@ -188,6 +201,7 @@ class Child:
         self.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):  # a driver that the kernel itself waits for
             self._process.wait(_END_S)
+        self._read_log()
         self._close_ends()
 
     def _close_ends(self) -> None:

@@ -34,7 +34,9 @@ class Arena:
     """Shared memory of one model: inputs, then outputs. The inputs' arrays stay valid while children come and go."""
 
     def __init__(self) -> None:
-        self.descriptor = os.memfd_create("tensors", os.MFD_CLOEXEC)
+        self.descriptor = os.memfd_create("tensors", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        # A child that made it smaller would take this process down at its next look.
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         self.inputs: list[NDArray[Any]] = []
         self._memory: mmap.mmap | None = None
         self._inputs_end = 0
@@ -119,7 +121,10 @@ class ChildSession:
         """Problem (Exit.MODEL): the run failed; whether the child still lives is not said."""
         done = self.child.ask(Run(), limit_s=self.limit_s)
         assert isinstance(done, Done)
-        return self.arena.outputs(self.outputs, done.output_shapes)
+        try:
+            return self.arena.outputs(self.outputs, done.output_shapes)
+        except ValueError:  # shapes that are not those of the arena
+            raise self.child.mad() from None
 
     def reset(self) -> None:
         self.child.ask(Reset(), limit_s=self.limit_s)

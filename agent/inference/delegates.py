@@ -206,10 +206,7 @@ def _explained(candidate: Candidate, problem: Problem, said: str) -> Problem:
     """What the driver wrote, and what is known to be missing, says more than LiteRT's error."""
     what, remedy = problem.what, problem.remedy
     if candidate.name == "gpu" and "No adapters found" in said:
-        what = "no Vulkan driver answered"
-        if candidate.finding.why:
-            what += f": {candidate.finding.why}"
-        remedy = "Install one: apt install mesa-vulkan-drivers"
+        what = "no Vulkan driver answered: install mesa-vulkan-drivers, or the vendor's driver"
     remedy = candidate.finding.remedy or remedy
     if isinstance(problem, Gone):
         return problem

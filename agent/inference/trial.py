@@ -4,11 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from agent.inference import Session, interpreter
 from agent.inference._child_messages import Limits, Load
 from agent.inference._refusals import model_problem
 from agent.inference.child import Child, Gone
-from agent.inference.child_session import ChildSession, Sealed
+from agent.inference.child_session import Arena, Sealed
 from agent.inference.remembered import Remembered
 
 LIMIT_S = 60.0
@@ -24,31 +26,25 @@ def check(model: bytes, digest: str, load: Load, remembered: Remembered, *, wher
     key = " ".join([digest, runtime, load.signature or "", "×".join(map(str, load.input_px or ()))]).strip()
     if remembered.passed(key):
         return
-    try_model(model, load, where=where)
+    child = Child("trial", where=where)
+    try:
+        try_model(model, load, child, where=where)
+    finally:
+        child.close()
     remembered.add_passed(key)
 
 
-def try_model(model: bytes, load: Load, *, where: str, child: Child | None = None) -> None:
-    """child: one to go on with. Problem as `check`."""
-    load = Load(
-        delegate="trial",
-        threads=load.threads,
-        runtime=load.runtime,
-        signature=load.signature,
-        input_px=load.input_px,
-        limits=_LIMITS,
-    )
-    sealed = Sealed(model)
+def try_model(model: bytes, load: Load, child: Child, *, where: str) -> None:
+    """child: it may be dead after. Problem as `check`."""
+    load = msgspec.structs.replace(load, delegate="trial", limits=_LIMITS)
+    sealed, arena = Sealed(model), Arena()
     try:
-        session = ChildSession(
-            child or Child("trial", where=where), sealed, load, load_limit_s=LIMIT_S, limit_s=LIMIT_S
-        )
-        if child is None:
-            session.close()
+        child.ask(load, limit_s=LIMIT_S, descriptors=(sealed.descriptor, arena.descriptor))
     except Gone as gone:
         raise model_problem(where, RuntimeError(f"at its trial {gone.how}")) from None
     finally:
         sealed.close()
+        arena.close()
 
 
 @contextmanager

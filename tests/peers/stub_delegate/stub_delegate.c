@@ -1,11 +1,12 @@
 /* An external delegate for tests (tensorflow/lite/delegates/external/external_delegate_interface.h): it takes the RELU nodes of a model and
- * computes them itself, unless an option says what goes wrong.
+ * computes them itself, unless an option says what goes wrong; it takes nodes of edgetpu-custom-op for RELU, too.
  *
  *   how    right (default), wrong (adds 1 to every value), none (takes no node), fail, crash, hang
  *   at     create, prepare, invoke (default): where fail, crash and hang happen
  *   after  runs that go well before (0)
  *   flag   a file: what goes wrong goes wrong only while it is there
  *   slow   milliseconds that each run takes longer
+ *   chat   bytes that each run writes to standard error
  *
  * The structs are those of tensorflow/lite/core/c/common.h, as far as they are used here; nothing of TensorFlow is needed to build it:
  *   cc -std=c99 -shared -fPIC -O1 -o libstub_delegate.so stub_delegate.c
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 typedef int Status;
-enum { OK = 0, ERROR = 1, RELU = 19, FLOAT32 = 1 };
+enum { OK = 0, ERROR = 1, RELU = 19, FLOAT32 = 1, ALLOW_DYNAMIC_TENSORS = 1 };
 
 typedef struct { int size; int data[]; } IntArray;
 
@@ -90,7 +91,7 @@ typedef struct {
   IntArray *nodes, *inputs, *outputs;
 } Params;
 
-typedef struct { char how[16], at[16], flag[256]; long after, slow, runs; } Options;
+typedef struct { char how[16], at[16], flag[256]; long after, slow, chat, runs; } Options;
 
 static bool goes_wrong(const Options *options, const char *at) {
   return strcmp(options->at, at) == 0 && options->runs >= options->after &&
@@ -143,6 +144,7 @@ static Status invoke(Context *context, Node *node) {
     struct timespec pause = {options->slow / 1000, options->slow % 1000 * 1000000};
     nanosleep(&pause, NULL);
   }
+  for (long written = 0; written < options->chat; written += 64) fprintf(stderr, "stub: %057ld\n", written);
   const Tensor *given = &context->tensors[node->inputs->data[0]];
   Tensor *result = &context->tensors[node->outputs->data[0]];
   const float *from = given->data;
@@ -162,7 +164,8 @@ static Status prepare(Context *context, Delegate *delegate) {
     Node *node;
     Registration *registration;
     if (context->get_node(context, plan->data[index], &node, &registration) != OK) return ERROR;
-    if (registration->builtin_code == RELU && context->tensors[node->inputs->data[0]].type == FLOAT32)
+    bool edge_tpu = registration->custom_name != NULL && strcmp(registration->custom_name, "edgetpu-custom-op") == 0;
+    if ((registration->builtin_code == RELU || edge_tpu) && context->tensors[node->inputs->data[0]].type == FLOAT32)
       taken->data[taken->size++] = plan->data[index];
   }
   Registration mine = {0};
@@ -187,6 +190,7 @@ Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count
     else if (strcmp(key, "at") == 0) snprintf(options->at, sizeof options->at, "%s", value);
     else if (strcmp(key, "flag") == 0) snprintf(options->flag, sizeof options->flag, "%s", value);
     else if (strcmp(key, "after") == 0) options->after = atol(value);
+    else if (strcmp(key, "chat") == 0) options->chat = atol(value);
     else if (strcmp(key, "slow") == 0) options->slow = atol(value);
     else { report("stub: there is no such option"); free(options); return NULL; }
   }
@@ -194,6 +198,7 @@ Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count
   Delegate *made = calloc(1, sizeof *made);
   made->data = options;
   made->prepare = prepare;
+  made->flags = ALLOW_DYNAMIC_TENSORS;  /* without it, ops that the runtime lacks are refused before they can be taken */
   return made;
 }
 
