@@ -20,10 +20,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
-    """delegate: what it is called. library: of an external delegate; None: "gpu", or the CPU."""
+    """delegate: what it is called. library: of an external delegate; None: "gpu", or the CPU. on_cpu: of xnnpack and cpu, the first that
+    takes the model.
+    """
 
     delegate: str
     library: str | None = None
+    on_cpu: tuple[str, ...] = ("xnnpack",)
     options: dict[str, str] = {}
     threads: int = 1
     runtime: str = "auto"

@@ -42,8 +42,10 @@ class _Opening:
     def __init__(self, model: bytes, digest: str, wanted: Wanted, where: str, clock: Clock) -> None:
         self._model, self._digest, self._wanted, self._where, self._clock = model, digest, wanted, where, clock
         self._remembered = Remembered(wanted.cache)
+        named = () if wanted.delegates == "auto" else wanted.delegates
         self._load = Load(
             delegate="xnnpack",
+            on_cpu=tuple(name for name in named if name in ON_CPU) or ("xnnpack",),
             threads=wanted.threads,
             runtime=wanted.runtime,
             signature=wanted.signature,
@@ -63,7 +65,7 @@ class _Opening:
             names = tuple(candidate.name for candidate in candidates)
             if not names:
                 raise self._refused(absent)
-            return self._plain(held, names, Choice(delegate=names[0], found=names, refused=absent))
+            return self._plain(held, Choice(delegate=names[0], found=names, refused=absent))
         return self._chosen(held, candidates, absent)
 
     def _try_on_cpu(self, *, may_fail: bool) -> Problem | None:
@@ -101,7 +103,7 @@ class _Opening:
         if session is None:
             if not choice.delegate:
                 raise self._refused(choice.refused)
-            return self._plain(held, (choice.delegate,), choice)
+            return self._plain(held, choice)
         self._tell(choice)
         chosen = by_name[choice.delegate]
         fallback = FallbackSession(
@@ -115,10 +117,10 @@ class _Opening:
         held.callback(fallback.close)
         return fallback
 
-    def _plain(self, held: ExitStack, names: tuple[str, ...], choice: Choice) -> Session:
+    def _plain(self, held: ExitStack, choice: Choice) -> Session:
         self._tell(choice)
-        session = held.enter_context(self._on_cpu(names))
-        session.choice = choice  # type: ignore[attr-defined]
+        session = held.enter_context(self._on_cpu())
+        session.choice = msgspec.structs.replace(choice, delegate=session.delegate)  # type: ignore[attr-defined]
         return session
 
     def _tell(self, choice: Choice) -> None:
@@ -127,10 +129,10 @@ class _Opening:
         for name, why in choice.refused.items():
             _log.log(level, "where=%s delegate=%s refused=%r", self._where, name, why)
 
-    def _on_cpu(self, names: tuple[str, ...] = ("xnnpack", "cpu")) -> AbstractContextManager[Session]:
+    def _on_cpu(self) -> AbstractContextManager[Session]:
         return interpreter.open_session(
             self._model,
-            delegates=names,
+            delegates=self._load.on_cpu,
             threads=self._wanted.threads,
             runtime=self._wanted.runtime,
             signature=self._wanted.signature,

@@ -23,7 +23,9 @@ def check(model: bytes, digest: str, load: Load, remembered: Remembered, *, wher
     Problem (Exit.MODEL): as this process would give it; or the file kills the runtime, hangs it, or takes too much memory.
     """
     runtime, _ = interpreter.find_runtime(load.runtime, where)
-    key = " ".join([digest, runtime, load.signature or "", "×".join(map(str, load.input_px or ()))]).strip()
+    key = " ".join(
+        [digest, runtime, *load.on_cpu, load.signature or "", "×".join(map(str, load.input_px or ()))]
+    ).strip()
     if remembered.passed(key):
         return
     child = Child("trial", where=where)
@@ -52,7 +54,7 @@ def open_on_cpu(load: Load, model: bytes) -> Iterator[tuple[Session, str]]:
     """In the child: as the agent itself would open it."""
     with interpreter.open_session(
         model,
-        delegates=("xnnpack", "cpu"),
+        delegates=load.on_cpu,
         threads=load.threads,
         runtime=load.runtime,
         signature=load.signature,

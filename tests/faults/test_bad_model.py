@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers.agents import VIEW_MODEL, scene
+from peers.agents import PROJECT, VIEW_MODEL, scene
+from peers.damaged import damaged, tried
 from peers.tiny_models import one_op
 from peers.troubled import BEARING_MODEL, Troubled, check_one_problem, command, images, model, status, troubled, write
+
+from agent.inference import interpreter
 
 NOT_ITS_DIGEST = "0" * 64
 OTHER_INPUT = "1×64 {}, no image of 1×height×width×3, and this lane gives frames"
@@ -131,3 +134,29 @@ def test_a_model_that_comes_later_is_taken(tmp_path: Path) -> None:
         if os.environ.get("EDGE_AGENT_LONG") == "1":  # said when it has been well for 5 s
             agent.wait_until(lambda: "lane.door.model.view: well again" in agent.text, "the word of it")
     check_one_problem(agent.text, "lane.door.model.view", "late.tflite")
+
+
+def shipped_and_real() -> list[Path]:
+    folder = Path(os.environ.get("EDGE_AGENT_TESTDATA", PROJECT.parent / "shared" / "testdata")) / "models"
+    return [
+        VIEW_MODEL,
+        BEARING_MODEL,
+        *(path for path in sorted(folder.glob("*.tflite")) if path.stat().st_size < 1 << 20),
+    ]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", shipped_and_real(), ids=lambda path: path.stem)
+def test_damaged_files_are_a_problem_of_one_line_or_run(path: Path) -> None:
+    """A thousand in all. What runs in the trial runs in this process, too, and leaves it alive."""
+    files = list(damaged(path.read_bytes(), 1000 // len(shipped_and_real()) + 1, seed=7))
+    ran = 0
+    for content, problem in zip(files, tried(files), strict=True):
+        if problem is not None:
+            assert problem.startswith("m: the model is refused: ")
+            assert len(problem.splitlines()) == 1
+            continue
+        ran += 1
+        with interpreter.open_session(content, where="m") as session:
+            assert all(array.size >= 0 for array in session.run())
+    assert 0 < ran < len(files)
