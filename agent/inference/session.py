@@ -5,6 +5,7 @@ The CPU's session runs in this process, everything else in a child. Before anyth
 
 import hashlib
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
@@ -13,6 +14,7 @@ import msgspec
 from agent.clock import Clock, SystemClock
 from agent.inference import Session, delegates, interpreter, measure, probe, trial
 from agent.inference._child_messages import Load
+from agent.inference.child_session import ChildSession
 from agent.inference.delegates import ON_CPU, Candidate, Opener
 from agent.inference.fallback import FallbackSession
 from agent.inference.model_graph import graph_of
@@ -22,6 +24,8 @@ from agent.problems import Exit, Problem
 
 __all__ = ["Wanted", "open_session"]
 
+# Two that measure at once measure each other.
+_measuring = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -90,13 +94,8 @@ class _Opening:
             except (Problem, KeyError):
                 choice = None  # it worked once: what is wrong now is measured, and told
         if choice is None:
-            expected = None
-            if self._runs_on_cpu:
-                with self._on_cpu() as cpu:
-                    expected = measure.reference(cpu)
-            choice, session = delegates.pick(
-                candidates, opener, expected, fastest=self._wanted.delegates == "auto", boot=boot
-            )
+            with _measuring:
+                choice, session = self._measured(candidates, opener, boot)
             if choice.delegate:
                 self._remembered.add_choice(key, choice)
         choice = _with(choice, absent)
@@ -116,6 +115,15 @@ class _Opening:
         )
         held.callback(fallback.close)
         return fallback
+
+    def _measured(
+        self, candidates: Sequence[Candidate], opener: Opener, boot: str
+    ) -> tuple[Choice, ChildSession | None]:
+        expected = None
+        if self._runs_on_cpu:
+            with self._on_cpu() as cpu:
+                expected = measure.reference(cpu)
+        return delegates.pick(candidates, opener, expected, fastest=self._wanted.delegates == "auto", boot=boot)
 
     def _plain(self, held: ExitStack, choice: Choice) -> Session:
         self._tell(choice)
