@@ -26,7 +26,8 @@ _START = (
 )
 _REMEDY = "Take it out of delegates, or update its driver"
 _TICK_S = 0.2
-_END_S = 2.0
+# A process that the kernel holds in a driver does not end when it is killed: nobody waits for it.
+_END_S = 0.3
 # Memory and log are looked at now and then also while all goes well.
 _LOOK_EVERY = 256
 _LOG_BYTES = 16_384
@@ -95,6 +96,8 @@ class Child:
     def ask(self, request: Request, *, limit_s: float, descriptors: tuple[int, ...] = ()) -> Answer:
         """Gone: the process died, or took too long or too much memory and is ended. Problem (Exit.MODEL): that is what it answers."""
         self._asked += 1
+        self._read_log()
+        self._said = b""
         if self._asked % _LOOK_EVERY == 0:
             self._check_memory()
         try:
@@ -179,7 +182,7 @@ class Child:
 
     @property
     def said(self) -> str:
-        """What the process last wrote to its standard output and error."""
+        """What the process wrote to its standard output and error since it was last asked, at most the end of it."""
         self._read_log()
         return self._said.decode(errors="replace")
 

@@ -4,6 +4,7 @@ Works means: loads and runs in a child process under a time and memory limit, an
 refused and why is a Choice, remembered by model, runtime, threads, drivers and machine.
 """
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -30,6 +31,9 @@ _FAR_SLOWER, _FAR_SLOWER_MS = 5, 50.0
 _TIMES_P95, _LEAST_LIMIT_S = 10, 0.5
 
 
+_ADAPTER = re.compile(r"Selected adapter: ([^,\n]+)")
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A delegate by name, and how a child loads the model on it."""
 
@@ -54,9 +58,12 @@ class Opener:
         child = Child(candidate.name, where=self._where, memory_bytes=memory_limit_bytes(), stop=stop)
         sealed = Sealed(self._model)
         try:
-            return ChildSession(
+            session = ChildSession(
                 child, sealed, candidate.load, arena=arena, load_limit_s=LOAD_LIMIT_S, limit_s=_RUN_LIMIT_S
             )
+            adapter = _ADAPTER.search(child.said)
+            session.note = "; ".join(filter(None, (adapter[1] if adapter else "", session.note)))
+            return session
         except Problem as problem:
             raise _explained(candidate, problem, child.said) from None
         finally:

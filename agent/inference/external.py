@@ -10,7 +10,7 @@ from typing import Any
 from agent.inference import Session, interpreter
 from agent.inference._child_messages import Load
 from agent.inference._refusals import first_line
-from agent.inference.interpreter import bind, model_problem
+from agent.inference.interpreter import SignatureSession, bind, model_problem
 from agent.problems import Problem
 
 
@@ -23,26 +23,28 @@ def open_session(load: Load, model: bytes) -> Iterator[tuple[Session, str]]:
     try:
         loaded = module.Interpreter(model_content=model, num_threads=load.threads, experimental_delegates=[delegate])
         taken = _delegated(loaded)
-        if not taken:
+        session = bind(loaded, runtime, load.delegate, signature=load.signature, input_px=load.input_px, where="")
+        listed = not isinstance(session, SignatureSession)
+        if listed and not taken:
             raise Problem(
                 where="",
                 what=f"{load.library} takes no op of this model",
                 remedy="Convert the model as the vendor says, or run it on the CPU",
             )
-        session = bind(loaded, runtime, load.delegate, signature=load.signature, input_px=load.input_px, where="")
     except Problem:
         raise
     except Exception as error:  # noqa: BLE001 - ValueError, RuntimeError, UnicodeDecodeError…
         raise model_problem("", error) from None
     try:
         # XNNPACK takes what is left over, but only at allocation.
-        yield session, "some of its ops run on the CPU" if _delegated(loaded) > taken else ""
+        partly = "some of its ops run on the CPU" if _delegated(loaded) > taken else ""
+        yield session, partly if listed else "how many of the signature's ops it runs is not known"
     finally:
         session.close()
 
 
 def _delegated(loaded: Any) -> int:
-    """How many parts of the graph delegates run so far."""
+    """How many parts of the file's first graph delegates run so far; of others LiteRT does not tell."""
     details = loaded._get_ops_details()
     return sum(str(detail["op_name"]) == "DELEGATE" for detail in details)
 

@@ -55,14 +55,13 @@ class _Opening:
             signature=wanted.signature,
             input_px=wanted.input_px,
         )
-        self._runs_on_cpu = True
+        self._cpu_problem: Problem | None = None
 
     def open(self, held: ExitStack) -> Session:
         candidates, absent = delegates.candidates(self._wanted, self._load)
         hardware = [candidate for candidate in candidates if candidate.name not in ON_CPU]
-        cpu_problem = self._try_on_cpu(may_fail=bool(hardware))
+        cpu_problem = self._cpu_problem = self._try_on_cpu(may_fail=bool(hardware or absent))
         if cpu_problem is not None:
-            self._runs_on_cpu = False
             absent = {**absent, "xnnpack": cpu_problem.what}
             candidates = hardware
         if not hardware:
@@ -108,7 +107,7 @@ class _Opening:
         fallback = FallbackSession(
             session,
             reopen=lambda arena, stop: opener.open(chosen, arena=arena, stop=stop),
-            on_cpu=self._on_cpu if self._runs_on_cpu else None,
+            on_cpu=self._on_cpu if self._cpu_problem is None else None,
             choice=choice,
             clock=self._clock,
             where=self._where,
@@ -120,7 +119,7 @@ class _Opening:
         self, candidates: Sequence[Candidate], opener: Opener, boot: str
     ) -> tuple[Choice, ChildSession | None]:
         expected = None
-        if self._runs_on_cpu:
+        if self._cpu_problem is None:
             with self._on_cpu() as cpu:
                 expected = measure.reference(cpu)
         return delegates.pick(candidates, opener, expected, fastest=self._wanted.delegates == "auto", boot=boot)
@@ -158,12 +157,14 @@ class _Opening:
         return f"{self._digest[:12]} {hashlib.sha256('|'.join(parts).encode()).hexdigest()[:24]}"
 
     def _refused(self, why: dict[str, str]) -> Problem:
+        if self._cpu_problem is not None and self._wanted.delegates == "auto":
+            return self._cpu_problem  # nobody asked for more
         listed = "; ".join(f"{name}: {reason}" for name, reason in why.items())
         return Problem(
             where=f"{self._where}.delegates",
             what=f"no delegate runs this model: {listed or 'none is named'}",
             remedy='Add "xnnpack" to delegates, the CPU'
-            if self._runs_on_cpu
+            if self._cpu_problem is None
             else "Install what is missing, or take another model",
             code=Exit.MODEL,
         )
