@@ -18,7 +18,15 @@ from agent.inference._bound import InterpreterSession, SignatureSession, bind
 from agent.inference._refusals import first_line, model_problem
 from agent.problems import Exit, Problem
 
-__all__ = ["InterpreterSession", "SignatureSession", "bind", "find_runtime", "first_line", "model_problem", "open_session"]
+__all__ = [
+    "InterpreterSession",
+    "SignatureSession",
+    "bind",
+    "find_runtime",
+    "first_line",
+    "model_problem",
+    "open_session",
+]
 
 _log = logging.getLogger(__name__)
 _DELEGATES = ("xnnpack", "cpu")

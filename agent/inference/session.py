@@ -24,8 +24,9 @@ from agent.problems import Exit, Problem
 
 __all__ = ["Wanted", "open_session"]
 
-# Two that measure at once measure each other.
+# Two that measure at once measure each other; but a driver that hangs at its trial holds up no other model for long.
 _measuring = threading.Lock()
+_COURTESY_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -93,8 +94,12 @@ class _Opening:
             except (Problem, KeyError):
                 choice = None  # it worked once: what is wrong now is measured, and told
         if choice is None:
-            with _measuring:
+            alone = _measuring.acquire(timeout=_COURTESY_S)
+            try:
                 choice, session = self._measured(candidates, opener, boot)
+            finally:
+                if alone:
+                    _measuring.release()
             if choice.delegate:
                 self._remembered.add_choice(key, choice)
         choice = _with(choice, absent)
