@@ -26,6 +26,7 @@ from agent.inference._child_messages import (
     Loaded,
     Request,
     Reset,
+    Unfit,
     places,
 )
 from agent.inference._refusals import first_line
@@ -85,7 +86,12 @@ def serve(connection: socket.socket) -> None:
                     answer = model.run()
             except Problem as problem:
                 key = problem.where.rpartition(".")[2] if "." in problem.where else ""
-                answer = Failed(what=problem.what[:_LONGEST_TEXT], remedy=problem.remedy, key=key)
+                answer = Failed(
+                    what=problem.what[:_LONGEST_TEXT],
+                    remedy=problem.remedy,
+                    key=key,
+                    lasting=isinstance(problem, Unfit),
+                )
             except Exception as error:  # noqa: BLE001 - whatever a driver raises is an answer
                 answer = Failed(what=first_line(error))
             connection.send(msgspec.json.encode(answer))
@@ -189,5 +195,5 @@ class _Model:
         self._inputs = []
 
 
-def _strings(name: str) -> Problem:
-    return Problem(where="", what=f"the tensor {name} holds texts", remedy="Such a model runs on the CPU only")
+def _strings(name: str) -> Unfit:
+    return Unfit(where="", what=f"the tensor {name} holds texts", remedy="Such a model runs on the CPU only")

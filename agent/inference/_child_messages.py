@@ -6,6 +6,7 @@ One request, one answer. Open carries two file descriptors: the model (sealed) a
 import msgspec
 
 from agent.inference import Tensor
+from agent.problems import Problem
 
 # A packet larger than the socket's buffer cannot be sent at all.
 PACKET_BYTES = 100_000
@@ -60,11 +61,16 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
-    """key: of the config, where one is wrong: `signature`."""
+    """key: of the config, where one is wrong: `signature`. lasting: it will be the same at every attempt."""
 
     what: str
     remedy: str = ""
     key: str = ""
+    lasting: bool = False
+
+
+class Unfit(Problem):
+    """This delegate will never run this model."""
 
 
 Request = Load | Run | Reset

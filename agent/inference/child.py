@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 import agent
-from agent.inference._child_messages import PACKET_BYTES, Answer, Failed, Request
+from agent.inference._child_messages import PACKET_BYTES, Answer, Failed, Request, Unfit
 from agent.problems import Exit, Problem
 
 _START = (
@@ -123,7 +123,8 @@ class Child:
             raise self.mad() from None
         if isinstance(answer, Failed):
             where = f"{self._where}.{answer.key}" if answer.key else self._where
-            raise Problem(where=where, what=answer.what, remedy=answer.remedy or _REMEDY, code=Exit.MODEL)
+            kind = Unfit if answer.lasting else Problem
+            raise kind(where=where, what=answer.what, remedy=answer.remedy or _REMEDY, code=Exit.MODEL)
         return answer
 
     def _ready(self, end_ns: int) -> bool:

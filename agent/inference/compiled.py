@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agent.inference import Session, interpreter
-from agent.inference._child_messages import Load
+from agent.inference._child_messages import Load, Unfit
 from agent.inference._refusals import first_line
 from agent.inference.model_graph import graph_of
 from agent.problems import Problem
@@ -52,8 +52,8 @@ def _refuse(model: bytes) -> None:
         raise _not_here("it remembers earlier runs (variable tensors)")
 
 
-def _not_here(why: str) -> Problem:
-    return Problem(where="", what=f"the GPU does not run this model: {why}", remedy=_ELSEWHERE)
+def _not_here(why: str) -> Unfit:
+    return Unfit(where="", what=f"the GPU does not run this model: {why}", remedy=_ELSEWHERE)
 
 
 class _CompiledSession:

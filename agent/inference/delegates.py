@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from agent.inference import measure, probe
-from agent.inference._child_messages import Load
+from agent.inference._child_messages import Load, Unfit
 from agent.inference.child import Child, Gone
 from agent.inference.child_session import Arena, ChildSession, Sealed
 from agent.inference.measure import Reference
@@ -143,12 +143,12 @@ def pick(
         else:
             try:
                 tried, timing = _tried(candidate, opener, expected, measured[name].p50_ms if name else None)
-            except _Unfit as unfit:
-                refused[candidate.name] = str(unfit)
+            except _Useless as useless:
+                refused[candidate.name] = str(useless)
                 continue
             except Problem as problem:
                 refused[candidate.name] = _reason(candidate, problem)
-                fleeting = True
+                fleeting = fleeting or not isinstance(problem, Unfit)
                 continue
             measured[candidate.name] = timing
             if name and timing.p50_ms >= measured[name].p50_ms:
@@ -173,7 +173,7 @@ def pick(
     return choice, session
 
 
-class _Unfit(Exception):
+class _Useless(Exception):
     """It works, and is of no use: its answers are not the CPU's, or it is slow."""
 
 
@@ -185,10 +185,10 @@ def _tried(
         if best_ms is not None:
             took_ms = measure.one_ms(session)  # loading has run it already
             if took_ms > _FAR_SLOWER * best_ms + _FAR_SLOWER_MS:
-                raise _Unfit(f"slower: a run took {took_ms:.0f} ms, p50 of the best is {best_ms:.3g} ms")
+                raise _Useless(f"slower: a run took {took_ms:.0f} ms, p50 of the best is {best_ms:.3g} ms")
         why = measure.compared(session, expected)
         if why is not None:
-            raise _Unfit(why)
+            raise _Useless(why)
         timing = measure.timed(session)
     except BaseException:
         session.close()
@@ -215,6 +215,6 @@ def _explained(candidate: Candidate, problem: Problem, said: str) -> Problem:
     if candidate.name == "gpu" and "No adapters found" in said:
         what = "no Vulkan driver answered: install mesa-vulkan-drivers, or the vendor's driver"
     remedy = candidate.finding.remedy or remedy
-    if isinstance(problem, Gone):
+    if isinstance(problem, Gone | Unfit):
         return problem
     return Problem(where=problem.where, what=what, remedy=remedy, code=Exit.MODEL)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from agent.inference import Session, interpreter
-from agent.inference._child_messages import Load
+from agent.inference._child_messages import Load, Unfit
 from agent.inference._refusals import first_line
 from agent.inference.interpreter import SignatureSession, bind, model_problem
 from agent.problems import Problem
@@ -26,7 +26,7 @@ def open_session(load: Load, model: bytes) -> Iterator[tuple[Session, str]]:
         session = bind(loaded, runtime, load.delegate, signature=load.signature, input_px=load.input_px, where="")
         listed = not isinstance(session, SignatureSession)
         if listed and not taken:
-            raise Problem(
+            raise Unfit(
                 where="",
                 what=f"{load.library} takes no op of this model",
                 remedy="Convert the model as the vendor says, or run it on the CPU",

@@ -28,22 +28,7 @@ class FeaturesInput:
     ) -> None:
         import numpy as np
 
-        picture = image(tensor.shape)
-        # One channel may be a spectrogram; so may three columns without one be samples of three axes.
-        if picture is not None and picture.channels is not None and tensor.shape[picture.channels] == 3:
-            raise Problem(
-                where=where,
-                what=f"the model's input is {describe(tensor)}, an image, and this lane gives windows of samples",
-                remedy="Take a model for sensor windows, or give this lane a camera",
-                code=Exit.MODEL,
-            )
-        if tensor.dtype not in TYPES:
-            raise Problem(
-                where=where,
-                what=f"the model's input is {tensor.dtype}; {', '.join(TYPES)} can be filled",
-                remedy="Convert the model with one of these input types",
-                code=Exit.MODEL,
-            )
+        check_numbers_input(tensor, where)
         self._tensor, self._where = tensor, where
         self._flat = array.reshape(-1)
         self.size = int(self._flat.size)
@@ -91,6 +76,26 @@ class FeaturesInput:
         kind = np.iinfo(self._tensor.dtype)
         scale = self._tensor.scale or 1.0
         self._flat[:] = np.clip(np.rint(row / np.float32(scale) + self._tensor.zero_point), kind.min, kind.max)
+
+
+def check_numbers_input(tensor: Tensor, where: str) -> None:
+    """Problem (Exit.MODEL) where a lane's windows cannot fill it: a colour image, another type than TYPES."""
+    picture = image(tensor.shape)
+    # One channel may be a spectrogram; so may three columns without one be samples of three axes.
+    if picture is not None and picture.channels is not None and tensor.shape[picture.channels] == 3:
+        raise Problem(
+            where=where,
+            what=f"the model's input is {describe(tensor)}, an image, and this lane gives windows of samples",
+            remedy="Take a model for sensor windows, or give this lane a camera",
+            code=Exit.MODEL,
+        )
+    if tensor.dtype not in TYPES:
+        raise Problem(
+            where=where,
+            what=f"the model's input is {tensor.dtype}; {', '.join(TYPES)} can be filled",
+            remedy="Convert the model with one of these input types",
+            code=Exit.MODEL,
+        )
 
 
 def dequantise(array: "NDArray[Any]", tensor: Tensor) -> "NDArray[np.float32]":

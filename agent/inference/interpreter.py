@@ -72,8 +72,6 @@ def open_session(
 
 def find_runtime(runtime: str, where: str) -> tuple[str, Any]:
     """(name and version, the module with Interpreter) of the first that is installed."""
-    from importlib.metadata import version
-
     for wanted, package, distribution in (
         ("litert", "ai_edge_litert", "ai-edge-litert"),
         ("tflite-runtime", "tflite_runtime", "tflite-runtime"),
@@ -86,7 +84,7 @@ def find_runtime(runtime: str, where: str) -> tuple[str, Any]:
             continue
         if wanted == "tflite-runtime":
             _warn_of_slowness()
-        return f"{wanted} {version(distribution)}", module
+        return f"{wanted} {_version(distribution)}", module
     wanted = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}.get(runtime, "ai-edge-litert")
     raise Problem(
         where=where,
@@ -94,6 +92,14 @@ def find_runtime(runtime: str, where: str) -> tuple[str, Any]:
         remedy=f"Install one: pip install {wanted}",
         code=Exit.MODEL,
     )
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    """Reading it takes a millisecond."""
+    from importlib.metadata import version
+
+    return version(distribution)
 
 
 @functools.cache

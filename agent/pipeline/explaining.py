@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from agent.decoding import Options, Shape, Wants, _recognise
-from agent.inference import Tensor, model_graph, rescaling
+from agent.inference import Tensor, backbone, model_graph, rescaling
 from agent.inference.inputs import image, primary
 from agent.inference.metadata import Metadata
 from agent.inference.model import Config
@@ -186,6 +186,7 @@ def _frame(config: Config, file: ModelFile, graph: Graph, opened: _Opened, wants
         file.said,
         wants,
         lambda: rescaling.of_graph(file.content, graph, index=place, name=name, signature=config.signature),
+        lambda: backbone.trained_on(file.content),
     )
     if not tensor.dtype.startswith("float") and said_by != "the config":
         normalisation, said_by = None, "its quantisation" if tensor.scale else "its type"

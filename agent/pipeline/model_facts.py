@@ -99,10 +99,14 @@ def read_options(
 
 
 def read_normalisation(
-    config: Config, said: Metadata, wants: Wants | None, shown: Callable[[], Normalisation | None] = lambda: None
+    config: Config,
+    said: Metadata,
+    wants: Wants | None,
+    shown: Callable[[], Normalisation | None] = lambda: None,
+    named: Callable[[], Normalisation | None] = lambda: None,
 ) -> tuple[Normalisation | None, str]:
-    """(the normalisation, who says it). Config before metadata before what the graph shows before what the decoder's family wants; None: as
-    the input's own quantisation says, 0..1 for a float one.
+    """(the normalisation, who says it). Config before metadata before what the graph shows before what the decoder's family wants before what
+    the names of the layers tell; None: as the input's own quantisation says, 0..1 for a float one.
     """
     if config.mean is not None or config.std is not None:
         return Normalisation(mean=_channels(config.mean, 0.0), std=_channels(config.std, 1.0)), "the config"
@@ -113,7 +117,8 @@ def read_normalisation(
         return seen, "its graph"
     if wants is not None and wants.mean is not None and wants.std is not None:
         return Normalisation(mean=wants.mean, std=wants.std), "its decoder's family"
-    return None, ""
+    told = named() if said.source != "Ultralytics" else None
+    return (told, "the names of its layers") if told is not None else (None, "")
 
 
 def _channels(value: float | tuple[float, ...] | None, absent: float) -> tuple[float, ...]:

@@ -9,12 +9,12 @@ import msgspec
 
 from agent.catalogue.entries import Entry
 from agent.decoding import _recognise
-from agent.inference import Session, metadata, model_file, rescaling
-from agent.inference.features_input import FeaturesInput
+from agent.inference import Session, backbone, metadata, model_file, rescaling
+from agent.inference.features_input import FeaturesInput, check_numbers_input
 from agent.inference.inputs import primary
 from agent.inference.metadata import Metadata
 from agent.inference.model import Config, Delegate
-from agent.inference.preprocess import Preprocess
+from agent.inference.preprocess import Preprocess, check_image_input
 from agent.inference.session import Wanted, open_session
 from agent.inference.state import Stateful, find_state
 from agent.pipeline.model_facts import (
@@ -117,10 +117,14 @@ def put_together(
     inputs = (inputs[index], *inputs[:index], *inputs[index + 1 :])
     labels = read_labels(config, said, file.entry, where)
     options = read_options(config, said, labels, inputs[0], masks=masks)
+    tensor, array = session.inputs[index], session.input_array(index)
+    if kind == "frame":
+        check_image_input(tensor, where, config.layout)
+    else:
+        check_numbers_input(tensor, where)
     recognised = recognise(config, said, file.entry, inputs, outputs, options, where)
     module = _recognise.load(recognised.decoder, where)
     reader = module.open_decoder(inputs, outputs, options, where)
-    tensor, array = session.inputs[index], session.input_array(index)
     frames, windows = None, None
     if kind == "window":
         if options.input_px != (0, 0) and reader.gives in ("detections", "areas"):
@@ -142,6 +146,7 @@ def put_together(
             lambda: rescaling.input_normalisation(
                 file.content, index=place, name=tensor.name, signature=config.signature
             ),
+            lambda: backbone.trained_on(file.content) if tensor.dtype.startswith("float") else None,
         )
         frames = Preprocess(
             tensor,
@@ -149,6 +154,7 @@ def put_together(
             resize=config.resize or wants.resize,
             interpolation=config.interpolation,
             color=config.color,
+            layout=config.layout,
             normalisation=normalisation,
             exact=config.mean is not None or config.std is not None,
             border=wants.border,

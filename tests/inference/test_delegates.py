@@ -143,6 +143,13 @@ def test_a_damaged_cache_is_no_cache(tmp_path: Path, damaged: bytes) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["delegates.json"]
 
 
+def test_what_can_never_run_is_remembered_for_good(stub_library: Path) -> None:
+    found = choice(Wanted(delegates=("npu", "cpu"), libraries={"npu": npu(stub_library, how="none")}))
+    assert (found.delegate, found.boot) == ("cpu", None)
+    found = choice(Wanted(delegates=("npu", "cpu"), libraries={"npu": npu(stub_library, how="fail", at="create")}))
+    assert found.boot is not None
+
+
 def test_a_remembered_delegate_that_no_longer_works_is_measured_again(stub_library: Path, tmp_path: Path) -> None:
     flag = tmp_path / "unplugged"
     options = {"how": "fail", "at": "create", "flag": str(flag)}
