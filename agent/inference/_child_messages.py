@@ -70,7 +70,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 
 
 class Unfit(Problem):
-    """This delegate will never run this model."""
+    """The delegate will never run the model."""
 
 
 Request = Load | Run | Reset
