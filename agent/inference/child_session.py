@@ -17,11 +17,24 @@ if TYPE_CHECKING:
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
+# memfd_create(2), from Linux 6.3: no program is ever made of it. Some systems want it of all, older ones do not know it.
+_MFD_NOEXEC_SEAL = 8
+
+
+def _memory(name: str) -> int:
+    """A descriptor of memory that can be sealed."""
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        return os.memfd_create(name, flags | _MFD_NOEXEC_SEAL)
+    except OSError:
+        return os.memfd_create(name, flags)
+
+
 class Sealed:
     """A model's bytes in memory that nobody can change any more, for children to read."""
 
     def __init__(self, model: bytes) -> None:
-        self.descriptor = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.descriptor = _memory("model")
         with os.fdopen(os.dup(self.descriptor), "wb") as file:
             file.write(model)
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
@@ -34,7 +47,7 @@ class Arena:
     """Shared memory of one model: inputs, then outputs. The inputs' arrays stay valid while children come and go."""
 
     def __init__(self) -> None:
-        self.descriptor = os.memfd_create("tensors", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.descriptor = _memory("tensors")
         # A child that made it smaller would take this process down at its next look.
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         self.inputs: list[NDArray[Any]] = []
