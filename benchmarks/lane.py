@@ -246,7 +246,7 @@ def camera_lane(subject: Subject, clip: Path, folder: Path, frames: int) -> Took
         def submit(second: LaneSecond) -> None:
             store.submit(lane_second_job(second))
 
-        with build.open_models("yard", loaded.file.lane["yard"], build.machine(loaded.file, None, measure=False)) as opened:
+        with build.open_models("yard", loaded.file.lane["yard"], build.replay_machine(loaded.file)) as opened:
             loop = build.new_loop("yard", loaded.file.lane["yard"], {}, opened.runners, submit, units)
             opened.runners["model"].session.run()
 

@@ -81,7 +81,7 @@ def _rows(arguments: argparse.Namespace, config: "Config", kind: str) -> Iterato
     from agent.bench.children import measured_in_child
     from agent.bench.measure import Job
     from agent.bench.table import Row
-    from agent.oneshot.looking import trials_folder
+    from agent.pipeline.models import trials_folder
 
     wanted = _configurations(arguments)
     with tqdm(wanted, disable=None, file=sys.stderr, leave=False) as progress:

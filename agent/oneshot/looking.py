@@ -6,12 +6,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from agent.catalogue import fetch
 from agent.inference import inputs, model_graph
 from agent.inference.inputs import describe
 from agent.inference.model import Config
 from agent.oneshot.inputs import Given, Wanted
-from agent.pipeline.models import Kind, Machine, open_model, read_file
+from agent.pipeline.models import Kind, Machine, open_model, read_file, trials_folder
 from agent.pipeline.runner import Runner, Times
 from agent.problems import Exit, Problem
 from agent.records import Detections, Frame, SampleWindow
@@ -19,11 +18,6 @@ from agent.records import Detections, Frame, SampleWindow
 _WHERE = "model"
 _KEY = re.compile(rf"\b{_WHERE}(?: \([^)]*\))?\.([a-z_0-9]+)\b")
 _OPTIONS = ("decoder", "labels", "threads", "score")
-
-
-def trials_folder() -> Path:
-    """Where trials and measured choices are remembered without a config: beside the fetched models."""
-    return fetch.cache_folder().with_name("delegates")
 
 
 class Looking:

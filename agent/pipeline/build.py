@@ -15,7 +15,7 @@ from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
 from agent.messages.envelope import grain_seconds
 from agent.pipeline.lane import Loop, Model
-from agent.pipeline.models import Machine, file_digest, open_model
+from agent.pipeline.models import Machine, file_digest, open_model, trials_folder
 from agent.pipeline.runner import Runner
 from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
@@ -95,15 +95,15 @@ def new_loop(
     )
 
 
-def machine(file: File, turns: "Turns | None", *, measure: bool) -> Machine:
-    """measure: whether "auto" may try this machine's hardware; else it is the CPU, as a replay wants it."""
-    return Machine(
-        runtime=file.device.runtime,
-        libraries=file.delegate,
-        cache=Path(file.device.data) / "cache",
-        auto=None if measure else ("xnnpack",),
-        turns=turns,
-    )
+def machine(file: File, turns: "Turns") -> Machine:
+    """Of a running agent: trials and measured choices are remembered in its data folder."""
+    cache = Path(file.device.data) / "cache"
+    return Machine(runtime=file.device.runtime, libraries=file.delegate, cache=cache, turns=turns)
+
+
+def replay_machine(file: File) -> Machine:
+    """Of a replay: "auto" is the CPU, for a measured choice could differ from run to run; nothing is written beside the recording."""
+    return Machine(runtime=file.device.runtime, libraries=file.delegate, cache=trials_folder(), auto=("xnnpack",))
 
 
 def source_kind(lane: Lane) -> Any:

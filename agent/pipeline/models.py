@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from agent.catalogue.entries import Entry
+from agent.catalogue.fetch import cache_folder
 from agent.decoding import _recognise
 from agent.inference import Session, backbone, metadata, model_file, rescaling
 from agent.inference.features_input import FeaturesInput, check_numbers_input
@@ -182,3 +183,8 @@ def file_digest(config: Config) -> str | None:
         return model_file.load(model_path(config, find_entry(config, ""), ""), sha256=None, where="")[1]
     except Problem:
         return None
+
+
+def trials_folder() -> Path:
+    """Where trials and measured choices are remembered without a config: beside the fetched models."""
+    return cache_folder().with_name("delegates")

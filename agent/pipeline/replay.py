@@ -120,7 +120,7 @@ class _ReplayLane:
         units: Units,
         active: Collection[str],
     ) -> None:
-        opened = stack.enter_context(build.open_models(name, lane, build.machine(file, None, measure=False)))
+        opened = stack.enter_context(build.open_models(name, lane, build.replay_machine(file)))
         if opened.problems:
             raise Problems(list(opened.problems.values()))  # with fewer models the rows could not be the same
         self._new: Callable[[], Loop] = lambda: build.new_loop(

@@ -68,7 +68,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         learn_time()
         supervisor = Supervisor(
             file,
-            machine=build.machine(file, Turns(file.device.models_at_once), measure=True),
+            machine=build.machine(file, Turns(file.device.models_at_once)),
             clock=clock,
             stop=stop,
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),

@@ -105,7 +105,8 @@ def test_what_the_running_agent_says_of_itself_is_shown_with_its_age(config: Pat
     clock = ManualClock(10_000_000_000)
     with running(config, clock) as store:
         flush(store)
-        model = {"runtime": "litert", "delegate": "xnnpack", "sha256": "x", "problem": None}
+        why = "gpu died of signal 9; the CPU has taken over"
+        model = {"runtime": "litert", "delegate": "xnnpack", "sha256": "x", "problem": None, "degraded": why}
         lanes = {
             "yard": {"state": "ended", "problem": None, "models": {"faces": model}},
             "shed": {"state": "failed", "problem": "no camera"},
@@ -126,7 +127,7 @@ def test_what_the_running_agent_says_of_itself_is_shown_with_its_age(config: Pat
     assert not told["lanes"]["yard"]["blind"]
     assert told["lanes"]["shed"]["state"] == "blind"
     assert told["lanes"]["yard"]["delegates"] == {"faces": "xnnpack"}
-    for part in ("faces on xnnpack", "no camera", "connected (3.0 s ago)", "yard 3", "event/yard 1"):
+    for part in ("faces on xnnpack", why, "no camera", "connected (3.0 s ago)", "yard 3", "event/yard 1"):
         assert part in text
 
 

@@ -1,7 +1,10 @@
-"""What a lane does with a record that breaks its loop: the second until then is stored, and recorded, before the lane ends."""
+"""What a lane does with a record that breaks its loop: the second until then is stored, and recorded, before the lane ends. On which cores it runs."""
 
+import os
+import threading
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from peers.agents import scene, write_config
@@ -13,6 +16,7 @@ from agent.pipeline.lane import Loop, Model
 from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.models import Machine
 from agent.pipeline.units import Units
+from agent.problems import Problem
 from agent.records import Frame, Input, LaneSecond, SampleWindow, Tick
 
 
@@ -40,3 +44,34 @@ def test_a_record_that_breaks_the_lane_is_stored_and_recorded_with_what_came_bef
     (second,) = seconds
     assert (second.seen, second.failed, second.tick.at_us) == (1, 1, 5_500_000)
     assert noted == [second.tick]
+
+
+def pinned(tmp_path: Path, cores: tuple[int, ...]) -> LiveLane:
+    file = read(write_config(tmp_path, "gate-07", scene(tmp_path, 2)), environment={}).file
+    yard = msgspec.structs.replace(file.lane["yard"], cores=cores)
+    return LiveLane(
+        "yard", msgspec.structs.replace(file, lane={"yard": yard}), machine=Machine(), clock=ManualClock(), submit=lambda _: None,
+        recorder=None, units=Units(), active=frozenset(), restarted=False, place=lambda problem: problem,
+    )  # fmt: skip
+
+
+def test_a_lane_s_thread_stays_on_its_cores(tmp_path: Path) -> None:
+    core = max(os.sched_getaffinity(0))
+    lane, seen = pinned(tmp_path, (core,)), list[set[int]]()
+
+    def run() -> None:
+        lane._pin()
+        seen.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [{core}]
+    assert len(os.sched_getaffinity(0)) >= 1
+
+
+def test_cores_that_are_not_here_are_a_problem(tmp_path: Path) -> None:
+    with pytest.raises(Problem) as caught:
+        pinned(tmp_path, (1023,))._pin()
+    assert caught.value.where == "lane.yard.cores"
+    assert "1023" in caught.value.what
