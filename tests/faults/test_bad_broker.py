@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from peers.agents import opened, store_path
+from peers.agents import files, opened, store_path
 from peers.certificates import Authority
 from peers.mosquitto import mosquitto
 from peers.scripted_broker import connack, scripted_broker
@@ -147,5 +147,5 @@ def check_secret(agent: Troubled, *texts: str) -> None:
     """It stands in no log, no status, no file that the agent writes."""
     for text in (agent.text, str(agent.state), *texts):
         assert PASSWORD not in text
-    for path in (agent.config.parent / "data").iterdir():
+    for path in files(agent.config.parent / "data"):
         assert PASSWORD.encode() not in path.read_bytes(), path

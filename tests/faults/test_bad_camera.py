@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from peers.agents import files
 from peers.mjpeg_server import MjpegServer
 from peers.troubled import Troubled, camera, check_one_problem, images, problems, status, troubled, write
 
@@ -73,7 +74,7 @@ def test_a_lane_with_pictures_goes_on_beside_them_and_status_names_each(absent: 
 def test_a_password_stands_nowhere(absent: Troubled) -> None:
     assert PASSWORD not in absent.text
     assert PASSWORD not in str(absent.state)
-    for path in (absent.config.parent / "data").iterdir():
+    for path in files(absent.config.parent / "data"):
         assert PASSWORD.encode() not in path.read_bytes(), path
 
 

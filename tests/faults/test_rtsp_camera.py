@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from peers.agents import opened, store_path
+from peers.agents import files, opened, store_path
 from peers.rtsp_server import RtspServer
 from peers.troubled import camera, problems, troubled, write
 
@@ -41,7 +41,7 @@ def test_rtsp_cameras_from_start_to_stop(tmp_path: Path) -> None:
     assert agent.text.count("lane.door.source.url: gives records again") == 1
     check_stored(config)
     assert PASSWORD not in agent.text
-    for path in (tmp_path / "data").iterdir():
+    for path in files(tmp_path / "data"):
         assert PASSWORD.encode() not in path.read_bytes(), path
 
 
