@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from agent.clock import Clock
 from agent.config.read import Loaded
@@ -95,8 +96,16 @@ def _model(loaded: Loaded, lane: str, model: str, state: LaneState, live: LiveLa
         licence=runner.licence,
         asked=asked,
         got=got.delegate,
-        why=got.degraded or (None if asked[0] in (got.delegate, "auto") else f"{asked[0]} is not to be had here"),
+        why=got.degraded or _not_first(asked[0], got.delegate, runner.choice),
     )
+
+
+def _not_first(asked: str, got: str, choice: Any) -> str | None:
+    """Why the delegate that was asked for first does not run the model; None: it does, or nobody asked for one."""
+    if asked in (got, "auto"):
+        return None
+    refused = choice.refused.get(asked) if choice is not None else None
+    return f"{asked}: {refused}" if refused else f"{asked} is not to be had here"
 
 
 def _why(state: LaneState) -> str | None:

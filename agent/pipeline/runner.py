@@ -8,6 +8,7 @@ import msgspec
 
 from agent.decoding import Gives
 from agent.inference import Session
+from agent.inference.delegates import ON_CPU
 from agent.inference.features_input import FeaturesInput, dequantise
 from agent.inference.preprocess import Preprocess
 from agent.problems import Exit, Problem
@@ -102,7 +103,7 @@ class Runner(msgspec.Struct, kw_only=True):
         return found, Times(preprocess_ms=parts[0], invoke_ms=parts[1], decode_ms=parts[2])
 
     def _run(self) -> "list[NDArray[Any]]":
-        if self.turns is None:
+        if self.turns is None or self.session.delegate not in ON_CPU:  # a GPU at work needs no core
             return self.session.run()
         with self.turns.turn():
             return self.session.run()
