@@ -111,7 +111,7 @@ def probability(logits: "NDArray[np.float32]") -> "NDArray[np.float32]":
     """The logistic function; logits are clipped first, for exp overflows float32 beyond 88."""
     import numpy as np
 
-    clipped = np.clip(logits, -_MOST_LOGIT, _MOST_LOGIT).astype(np.float32)
+    clipped = np.minimum(np.maximum(logits, -_MOST_LOGIT), _MOST_LOGIT).astype(np.float32, copy=False)
     result: NDArray[np.float32] = np.float32(1) / (np.float32(1) + np.exp(-clipped))
     return result
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # A noisy picture can give thousands of candidates; suppression of more than this costs more than the model.
 MOST_CANDIDATES = 300
+# So few boxes are compared one by one: NumPy's calls take longer than their work.
+_FEW = 7
 
 
 def nothing(keypoints: int | None = None) -> Detections:
@@ -74,6 +76,8 @@ def strongest(scores: "NDArray[Any]", least: "float | np.float32", most: int = M
         found = np.flatnonzero(scores >= scores.dtype.type(max(math.ceil(least), info.min)))
     else:
         found = np.flatnonzero(scores >= np.float32(least))
+    if len(found) < 2:
+        return found
     values = scores[found]
     if len(found) > most:  # argpartition alone would pick among equal ones at the cut as it likes
         cut = values[np.argpartition(values, -most)[-most]]
@@ -93,6 +97,8 @@ def suppress(boxes: "NDArray[np.float32]", iou: float, classes: "NDArray[np.intp
 
     if len(boxes) < 2:
         return np.arange(len(boxes))
+    if len(boxes) <= _FEW:
+        return np.array(_suppress_few(boxes.tolist(), iou, None if classes is None else classes.tolist()), np.intp)
     x0, y0, x1, y1 = np.ascontiguousarray(boxes.T)
     areas = np.maximum(x1 - x0, 0) * np.maximum(y1 - y0, 0)
     common = np.minimum(x1[:, None], x1) - np.maximum(x0[:, None], x0)
@@ -112,6 +118,22 @@ def suppress(boxes: "NDArray[np.float32]", iou: float, classes: "NDArray[np.intp
             kept.append(index)
             gone |= int.from_bytes(rows[index].tobytes(), "little")
     return np.array(kept, np.intp)
+
+
+def _suppress_few(boxes: list[list[float]], iou: float, classes: list[int] | None) -> list[int]:
+    kept: list[int] = []
+    areas = [max(x1 - x0, 0) * max(y1 - y0, 0) for x0, y0, x1, y1 in boxes]
+    for index, (x0, y0, x1, y1) in enumerate(boxes):
+        for other in kept:
+            if classes is not None and classes[index] != classes[other]:
+                continue
+            left, top, right, bottom = boxes[other]
+            common = max(min(x1, right) - max(x0, left), 0) * max(min(y1, bottom) - max(y0, top), 0)
+            if common > iou * max(areas[index] + areas[other] - common, 1e-12):
+                break
+        else:
+            kept.append(index)
+    return kept
 
 
 def in_pixels(coordinates: "NDArray[np.float32]") -> bool:
@@ -140,11 +162,13 @@ def to_frame(points: "NDArray[np.float32]", placement: Placement) -> "NDArray[np
     """(…, 2k) x, y pairs as shares of the input → as shares of the frame; not clipped."""
     import numpy as np
 
-    pairs = points.reshape(*points.shape[:-1], points.shape[-1] // 2, 2)
+    if (placement.x, placement.y, placement.width, placement.height) == (0, 0, 1, 1):
+        return points.astype(np.float32, copy=False)
     origin = np.array((placement.x, placement.y), np.float32)
     size = np.array((placement.width, placement.height), np.float32)
-    moved: NDArray[np.float32] = ((pairs - origin) / size).astype(np.float32).reshape(points.shape)
-    return moved
+    moved: NDArray[np.float32] = points.reshape(*points.shape[:-1], points.shape[-1] // 2, 2) - origin
+    moved /= size
+    return moved.astype(np.float32, copy=False).reshape(points.shape)
 
 
 def clip_boxes(boxes: "NDArray[np.float32]") -> "NDArray[np.float32]":
@@ -153,7 +177,10 @@ def clip_boxes(boxes: "NDArray[np.float32]") -> "NDArray[np.float32]":
 
     clipped = np.fmin(np.fmax(boxes, 0), 1).astype(np.float32, copy=False)  # fmax: what is no number becomes 0
     first, second = clipped[:, :2], clipped[:, 2:]
-    return np.concatenate((np.minimum(first, second), np.maximum(first, second)), axis=1)
+    ordered = np.empty_like(clipped)
+    np.minimum(first, second, out=ordered[:, :2])
+    np.maximum(first, second, out=ordered[:, 2:])
+    return ordered
 
 
 def seen(boxes: "NDArray[np.float32]", least: float = 1e-6) -> "NDArray[np.bool_]":

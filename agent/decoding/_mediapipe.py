@@ -140,13 +140,16 @@ class Grid:
                 np.zeros((0, self._size // 2 - 2, 2), np.float32),
             )
         numbers = self._rows(outputs, self._places.numbers, self._size, found)
-        usable = np.isfinite(numbers).all(axis=1)
-        if not usable.all():
+        finite = np.isfinite(numbers)
+        if not finite.all():
+            usable = finite.all(axis=1)
             found, numbers = found[usable], numbers[usable]
         numbers = numbers.reshape(-1, self._size // 2, 2) / self._scale
         anchors = self._anchors[found]
         centre, half = numbers[:, 0] + anchors, numbers[:, 1] * np.float32(0.5)
-        boxes = np.concatenate((centre - half, centre + half), axis=1)
+        boxes = np.empty((len(found), 4), np.float32)
+        np.subtract(centre, half, out=boxes[:, :2])
+        np.add(centre, half, out=boxes[:, 2:])
         kept = suppress(boxes, self._iou)[: self._top]
         return probability(logits[found[kept], 0]), boxes[kept], numbers[kept, 2:] + anchors[kept, None]
 
@@ -157,12 +160,15 @@ class Grid:
         size: int,
         rows: "NDArray[np.intp] | None" = None,
     ) -> "NDArray[np.float32]":
-        """(anchors, size) real values of all grids, or of some rows of them."""
+        """(anchors, size) real values of all grids, or of some rows of them; the output itself where all of it is asked for."""
         import numpy as np
 
         parts = [(outputs[index].reshape(-1, size), self._outputs[index]) for index in indexes]
         if len(parts) == 1:
-            return real(parts[0][0] if rows is None else parts[0][0][rows], parts[0][1])
+            part, shape = parts[0]
+            if rows is not None:
+                part = part[rows]
+            return part if part.dtype == np.float32 and not shape.scale else real(part, shape)
         whole = np.concatenate([real(part, shape) for part, shape in parts])
         return whole if rows is None else whole[rows]
 
@@ -182,11 +188,9 @@ def detections(
     clipped = clip_boxes(to_frame(boxes, placement))
     visible = seen(clipped)
     count = int(visible.sum())
-    each = np.broadcast_to(scores[:, None, None], (*points.shape[:2], 1))
-    return Detections(
-        labels=(label,) * count,
-        indexes=(0,) * count,
-        scores=scores[visible],
-        boxes=clipped[visible],
-        keypoints=np.concatenate((to_frame(points, placement), each), axis=2).astype(np.float32)[visible],
-    )
+    keypoints = np.empty((*points.shape[:2], 3), np.float32)
+    keypoints[..., :2] = to_frame(points, placement)
+    keypoints[..., 2] = scores[:, None]
+    if count < len(scores):
+        scores, clipped, keypoints = scores[visible], clipped[visible], keypoints[visible]
+    return Detections(labels=(label,) * count, indexes=(0,) * count, scores=scores, boxes=clipped, keypoints=keypoints)
