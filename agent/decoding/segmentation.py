@@ -267,13 +267,16 @@ class Segmentation:
         if self._layout.holds == "mask":
             values = real(raw[y, x], self._output)
             return values if plain else probability(values)
-        picked = raw[:, y, x].T if self._layout.channels_first else raw[y, x]
-        values = np.clip(real(picked, self._output), -1e6, 1e6)
-        own: NDArray[np.float32] = values[np.arange(len(values)), classes]
+        # A row a class: NumPy is slow at sums along a short last axis.
+        picked = raw[:, y, x] if self._layout.channels_first else np.ascontiguousarray(raw[y, x].T)
+        values = np.minimum(np.maximum(real(picked, self._output), -1e6), 1e6)
+        own: NDArray[np.float32] = values[classes, np.arange(len(classes))]
         if self._softmax == "false" or (self._softmax == "auto" and self._are_probabilities(values)):
             return own
-        greatest = values.max(axis=1)
-        share: NDArray[np.float32] = np.exp(own - greatest) / np.exp(values - greatest[:, None]).sum(axis=1)
+        # The class of a pixel is its greatest: no exponent is above 0, but beside what is no number.
+        values -= own
+        with np.errstate(over="ignore"):
+            share: NDArray[np.float32] = 1 / np.exp(values, out=values).sum(axis=0)
         return share
 
     def _are_probabilities(self, values: "NDArray[np.float32]") -> bool:

@@ -371,3 +371,9 @@ def test_what_lies_in_the_input_lies_there_in_the_frame(
         back = (np.array([bright[0], bright[-1] + 1]) / into[axis] - starts[axis]) / sides[axis]
         # A pixel of the input, and one of the frame, which is where edges are rounded to.
         assert np.abs(back - box).max() <= 1.01 / into[axis] / sides[axis] + 1.01 / size[axis]
+
+
+def test_opencv_works_in_one_thread() -> None:
+    cv2.setNumThreads(2)
+    fill(picture(48, 64), tensor((1, 16, 16, 3)))
+    assert cv2.getNumThreads() == 1
