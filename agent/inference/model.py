@@ -93,7 +93,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="Subtracted from pixels 0..255, one number or one a channel; left out: metadata, then quantisation."
         ),
     ] = None
-    std: Annotated[float | tuple[float, ...] | None, Meta(description="Divides after `mean`, likewise.")] = None
+    std: Annotated[
+        Annotated[float, Meta(gt=0)] | tuple[Annotated[float, Meta(gt=0)], ...] | None,
+        Meta(description="Divides after `mean`, likewise."),
+    ] = None
     softmax: Annotated[
         bool | Literal["auto"], Meta(description="Whether the outputs are logits that want one; auto looks at them.")
     ] = "auto"

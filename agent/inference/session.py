@@ -166,7 +166,7 @@ class _Opening:
             return self._cpu_problem  # nobody asked for more
         listed = "; ".join(f"{name}: {reason}" for name, reason in why.items())
         return Problem(
-            where=f"{self._where}.delegates",
+            where=f"{self._where.partition(' (')[0]}.delegates",  # the key's own line, without the file
             what=f"no delegate runs this model: {listed or 'none is named'}",
             remedy='Add "xnnpack" to delegates, the CPU'
             if self._cpu_problem is None

@@ -103,6 +103,13 @@ def _image_shape(config: Config) -> tuple[int, ...] | None:
     """Of the input that is an image, -1 where it is open; None: there is none. Problem (Exit.MODEL): no model that can be read."""
     file = read_file(config, _WHERE)
     graph = model_graph.read_graph(file.content, where=f"{_WHERE} ({file.path})")
+    if graph.damaged and not graph.inputs:  # a runtime may take it all the same; what it would look at is not known
+        raise Problem(
+            where=f"{_WHERE} ({file.path})",
+            what=f"the model file is damaged: {', '.join(graph.damaged)} cannot be read",
+            remedy="Fetch it again and compare its sha256",
+            code=Exit.MODEL,
+        )
     tensors = graph.inputs
     for signature in graph.signatures:
         if signature.name == config.signature and signature.subgraph < len(graph.subgraphs):
@@ -112,4 +119,11 @@ def _image_shape(config: Config) -> tuple[int, ...] | None:
         shape = tuple(-1 if place in tensor.open else size for place, size in enumerate(tensor.shape))
         if inputs.image(shape, config.layout) is not None:
             return shape
+        if config.layout is not None and inputs.image(shape) is not None:
+            raise Problem(
+                where="--set layout",
+                what=f"the model's input {inputs.written(shape)} is no image in the layout {config.layout}",
+                remedy="Leave layout out: it is seen from the shape",
+                code=Exit.MODEL,
+            )
     return None

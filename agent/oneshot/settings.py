@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from agent.inference.model import Config
+from agent.inference.model import DELEGATES, Config
 from agent.problems import Exit, Problem, Problems
 
 # Keys of the table that mean something only in a lane.
@@ -129,7 +129,7 @@ def _fits(table: Mapping[str, Any]) -> bool:
 
 
 def _typed(table: dict[str, Any], origins: Mapping[str, str], folders: Mapping[str, Path]) -> Config:
-    from agent.config.walk import Walk
+    from agent.config.walk import Walk, did_you_mean, shown
 
     walk = Walk(lambda key: folders.get(str(key[0]), Path()), {})
     config: Config = walk.take(msgspec.inspect.type_info(Config), table, ())
@@ -139,6 +139,12 @@ def _typed(table: dict[str, Any], origins: Mapping[str, str], folders: Mapping[s
     for key, why in _OF_A_LANE.items():
         if key in table:
             walk.note((key,), f"has no use: {why}", "Take it out")
+    for name in config.delegates if isinstance(config.delegates, tuple) else ():
+        if isinstance(name, str) and name not in DELEGATES:
+            what, remedy = f"there is no delegate {shown(name)}", did_you_mean(name, [*DELEGATES], "Delegates")
+            if name == "auto":
+                what, remedy = '"auto" is no delegate among others', "Name it alone, or leave it out"
+            walk.note(("delegates",), what, remedy)
     if walk.findings:
         raise Problems([_problem(finding, origins) for finding in walk.findings])
     return config

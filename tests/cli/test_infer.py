@@ -13,6 +13,8 @@ import pytest
 from peers import tiny_models
 
 from agent.__main__ import main
+from agent.inference import model_graph
+from agent.problems import Problem
 
 Run = Any
 
@@ -221,6 +223,33 @@ def test_a_refused_model(infer: Run, tmp_path: Path, content: bytes, said: str) 
     assert (code, lines) == (3, [])
     assert said in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_a_model_whose_inputs_cannot_be_read_is_damaged(infer: Run, tmp_path: Path) -> None:
+    """What it takes is not known then: it is not taken for one of windows."""
+    sound = tiny_models.one_op("RELU", (1, 8, 8, 3))
+    for place in range(len(sound)):
+        damaged = sound[:place] + bytes([sound[place] ^ 0x40]) + sound[place + 1 :]
+        try:
+            graph = model_graph.read_graph(damaged, where="m")
+        except Problem:
+            continue
+        if graph.damaged and not graph.inputs:
+            break
+    else:
+        pytest.fail("no flipped bit hides the inputs alone")
+    (tmp_path / "damaged.tflite").write_bytes(damaged)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    code, lines, error = infer(tmp_path / "damaged.tflite", tmp_path / "a.png")
+    assert (code, lines) == (3, [])
+    assert "the model file is damaged: " in error
+
+
+def test_a_layout_that_the_input_cannot_have(infer: Run, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    code, lines, error = infer("view", tmp_path / "a.png", "--set", "layout=nchw")
+    assert (code, lines) == (3, [])
+    assert "--set layout: the model's input ?×96×96×3 is no image in the layout nchw. Leave layout out" in error
 
 
 def test_no_such_model(infer: Run) -> None:

@@ -129,6 +129,7 @@ def test_the_good_config_has_no_problem(problems):
             "a number. Or: It must be a list",
         ),
         ('path = "faces.tflite"', 'path = "faces.tflite"\nstd = [1, "x"]', "11 lane.yard.model.faces.std", "a number"),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\nstd = 0', "11 lane.yard.model.faces.std", "greater than 0"),
         (
             "[lane.yard.model.faces]",
             "[lane.yard.window]\nlength_s = 1\nhop_s = 1\n[lane.yard.model.faces]",

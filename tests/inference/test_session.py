@@ -62,6 +62,19 @@ def test_a_model_with_a_memory_begins_empty(stub_library: Path) -> None:
         assert session.run()[0].tolist() == [[2, 4]]
 
 
+def test_a_refused_order_names_its_key_without_the_file() -> None:
+    """So that the line of the config is found."""
+    model = one_op("RELU", (1, 8))
+    digest = hashlib.sha256(model).hexdigest()
+    wanted = Wanted(delegates=("npu",))
+    with (
+        pytest.raises(Problem, match="no delegate runs this model: npu: ") as caught,
+        open_session(model, digest, wanted, where="lane.a.model.b (/models/b.tflite)"),
+    ):
+        pass
+    assert caught.value.where == "lane.a.model.b.delegates"
+
+
 def test_a_model_of_the_edge_tpu_without_one_says_so() -> None:
     model = one_op("RELU", (1, 8), custom="edgetpu-custom-op")
     with pytest.raises(Problem, match="it is compiled for the Edge TPU") as caught, opened(model):
