@@ -49,7 +49,8 @@ class Preprocess:
         import cv2
         import numpy as np
 
-        # For the whole process: a second thread costs a fifth to a third more CPU a frame, and its core is another lane's.
+        # For the whole process: a second thread waits actively, and its core is another lane's. CPU of two against one: 0.82 and 0.60 ms
+        # from 1080p to 224 × 224, 0.11 and 0.06 from 640 × 480 to 640 × 640.
         cv2.setNumThreads(1)
         found = check_image_input(tensor, where, layout)
         channels = 1 if found.channels is None else tensor.shape[found.channels]
