@@ -49,8 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _config(arguments: argparse.Namespace) -> "Config":
     from agent.catalogue.entries import entries
     from agent.inference.model import Config
+    from agent.oneshot.settings import named_model
     from agent.values import RelativePath
 
+    named_model(arguments.model)  # what is neither a file nor a model's name is told as `infer` tells it
     in_catalogue = not Path(arguments.model).exists() and arguments.model in entries()
     return Config(
         path=None if in_catalogue else RelativePath(arguments.model),

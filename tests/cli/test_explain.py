@@ -197,6 +197,24 @@ def test_foreign_and_damaged_files_are_one_line(
     assert str(tmp_path / "a.tflite") in captured.err
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "blazefaces",
+            "MODEL: there is no file blazefaces, and no model of that name in the catalogue. Did you mean blazeface?",
+        ),
+        (
+            "gone.tflite",
+            "MODEL: there is no file gone.tflite. Name a .tflite file, or a model of `edge-agent models list`",
+        ),
+    ],
+)
+def test_no_such_model(capsys: pytest.CaptureFixture[str], name: str, said: str) -> None:
+    assert main(["explain", name]) == 3
+    assert capsys.readouterr().err.strip() == said
+
+
 def test_damaged_copies_are_refused_or_explained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Truncated and flipped: an exit code, and at most one line on stderr from us."""
     whole = bytearray(one_op("SOFTMAX", (1, 4)))
