@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(words)
     if module is None:
         parser.error("no command")
-    from agent.problems import Problem, Problems  # only now: --version and --help stay free of imports
+    from agent.problems import Exit, Problem, Problems  # only now: --version and --help stay free of imports
 
     try:
         return int(module.run(parsed))
@@ -56,8 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
         return int(problem.code)
     except BrokenPipeError:
         return 0
-    except KeyboardInterrupt:
-        return 0
+    except KeyboardInterrupt:  # `run` and its like end in good order by themselves
+        print("interrupted", file=sys.stderr)
+        return int(Exit.NO)
 
 
 if __name__ == "__main__":

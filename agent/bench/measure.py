@@ -68,6 +68,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main() -> int:
+    _end_with_parent()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job, dec_hook=_path)
     try:
         measured = measure(job)
@@ -77,6 +78,15 @@ def main() -> int:
         measured = Measured(problem=reason or f"{problem.what}. {problem.remedy}")
     sys.stdout.write(msgspec.json.encode(measured).decode() + "\n")
     return 0
+
+
+def _end_with_parent() -> None:
+    """A bench that is killed leaves nothing running: the kernel kills this process when the one that started it ends (prctl(2))."""
+    import ctypes
+    import signal
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _path(kind: type, value: Any) -> Any:

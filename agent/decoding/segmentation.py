@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WANTS = Wants()
+_TASK = "semantic"
 # DeepLab and its kin, by the classes of Pascal VOC, Cityscapes and ADE20K, see pixels as -1..1.
 _DEEPLAB_CLASSES = (19, 21, 151)
 _BACKGROUND = ("background", "__background__", "_background_", "bg", "unlabeled", "unlabelled")
@@ -38,7 +39,9 @@ _SAMPLES, _LEAST_SAMPLES = 2048, 8
 
 
 def wants(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Wants:
-    """-1..1 for DeepLab's float inputs, 0..1 for others; a quantised input says it itself."""
+    """-1..1 for DeepLab's float inputs, 0..1 for others; a quantised input says it itself. Ultralytics' models see a letterbox."""
+    if options.task == _TASK:
+        return Wants(resize="letterbox", border=114)
     layouts = [read_layout(output, picture_px(inputs[0].shape), options) for output in outputs]
     deeplab = any(layout and (layout.classes in _DEEPLAB_CLASSES or layout.holds == "numbers") for layout in layouts)
     return Wants(mean=(127.5,), std=(127.5,)) if deeplab else WANTS
@@ -46,12 +49,14 @@ def wants(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
     """Why this model looks like a segmentation: one picture in, one map of the same form out, at least a quarter as large."""
-    if options.task is not None or len(outputs) != 1 or len(inputs) < 1:
+    if options.task not in (None, _TASK) or len(outputs) != 1 or len(inputs) < 1:
         return None
     given = picture_px(inputs[0].shape)
     layout = read_layout(outputs[0], given, options)
     if given is None or layout is None:
         return None
+    if options.task == _TASK:
+        return Claim(Sure.SAID, "the file says its task is semantic segmentation")
     height, width = map_px(outputs[0].shape, layout)
     if not (_like(height, given[0]) and _like(width, given[1])):
         return None

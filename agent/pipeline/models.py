@@ -10,7 +10,7 @@ import msgspec
 from agent.catalogue.entries import Entry
 from agent.catalogue.fetch import cache_folder
 from agent.decoding import _recognise
-from agent.inference import Session, backbone, metadata, model_file, rescaling
+from agent.inference import Session, Tensor, backbone, metadata, model_file, rescaling
 from agent.inference.features_input import FeaturesInput, check_numbers_input
 from agent.inference.inputs import primary
 from agent.inference.metadata import Metadata
@@ -21,6 +21,7 @@ from agent.inference.state import Stateful, find_state
 from agent.pipeline.model_facts import (
     family_wants,
     find_entry,
+    image_px,
     model_path,
     read_labels,
     read_normalisation,
@@ -119,6 +120,7 @@ def put_together(
     labels = read_labels(config, said, file.entry, where)
     options = read_options(config, said, labels, inputs[0], masks=masks)
     tensor, array = session.inputs[index], session.input_array(index)
+    _check_size(config, tensor, where)
     if kind == "frame":
         check_image_input(tensor, where, config.layout)
     else:
@@ -175,6 +177,18 @@ def put_together(
         windows=windows,
         input_index=index,
     )
+
+
+def _check_size(config: Config, tensor: Tensor, where: str) -> None:
+    """Problem (Exit.MODEL): the config asks for another size than the file has."""
+    height, width = image_px(tensor.shape, config.layout)
+    if config.input_px not in (None, (width, height)) and (width, height) != (0, 0):
+        raise Problem(
+            where=f"{where}.input_px",
+            what=f"the file's own size is {width}×{height}, which cannot be changed",
+            remedy="Take the key out, or export the model with the size that you want",
+            code=Exit.MODEL,
+        )
 
 
 def file_digest(config: Config) -> str | None:

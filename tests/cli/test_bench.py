@@ -1,8 +1,14 @@
 """`edge-agent bench`: real child processes, short."""
 
 import json
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,3 +78,66 @@ def test_a_refused_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     (tmp_path / "m.tflite").write_bytes(b"no model")
     assert main(["bench", str(tmp_path / "m.tflite")]) == 3
     assert "no TFLite model" in capsys.readouterr().err
+
+
+def test_a_bench_that_is_killed_leaves_nothing_running() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "agent",
+        "bench",
+        "view",
+        "--seconds",
+        "60",
+        "--threads",
+        "1",
+        "--delegates",
+        "cpu",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as bench:
+        children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
+        child = _until(lambda: children.read_text().split())[0]
+        # It says so to the kernel before it imports anything: the libraries are mapped after.
+        _until(lambda: "libcv2" in (maps := Path(f"/proc/{child}/maps").read_text()) or "cv2" in maps)
+        bench.kill()
+    _until(lambda: not _runs(child))
+
+
+def test_a_command_that_is_interrupted_says_so_and_does_not_end_with_0() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "agent",
+        "bench",
+        "view",
+        "--seconds",
+        "60",
+        "--threads",
+        "1",
+        "--delegates",
+        "cpu",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as bench:
+        children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
+        _until(lambda: children.read_text().split())
+        bench.send_signal(signal.SIGINT)
+        _, said = bench.communicate(timeout=20)
+    assert bench.returncode == 1
+    assert said.splitlines()[-1] == "interrupted"
+
+
+def _runs(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def _until(condition: Callable[[], Any]) -> Any:
+    """Looks until it holds, 20 s at most."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        threading.Event().wait(0.02)
+    raise AssertionError("it did not come to pass in 20 s")

@@ -256,3 +256,19 @@ def test_sureness() -> None:
     window = (shape((1, 128, 64)),)  # rebuilt samples are no map
     assert segmentation.claims(window, window, Options()) is None
     assert segmentation.claims(full, (shape((1, 40, 60, 4)), shape((1, 4))), Options()) is None
+
+
+def test_ultralytics_semantic_maps_say_so() -> None:
+    given = (shape((1, 3, 320, 320)),)
+    output = (shape((1, 19, 320, 320)),)
+    options = Options(task="semantic", labels=tuple(f"class {number}" for number in range(19)))
+    claim = segmentation.claims(given, output, options)
+    assert claim is not None
+    assert claim.sure == Sure.SAID
+    wants = segmentation.wants(given, output, options)
+    assert (wants.resize, wants.mean) == ("letterbox", None)
+    scores = np.zeros((1, 19, 320, 320), np.float32)
+    scores[0, 7, :160] = 1.0
+    scores[0, 3, 160:] = 1.0
+    found = segmentation.open_decoder(given, output, options, "m").decode([scores], Placement())
+    assert dict(zip(found.labels, found.values.tolist(), strict=True)) == {"class 3": 0.5, "class 7": 0.5}

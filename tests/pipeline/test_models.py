@@ -250,3 +250,12 @@ def test_states_that_the_config_names_are_looked_up(tmp_path: Path) -> None:
     assert found.where == f"{WHERE}.state"
     assert "c_uot" in found.what
     assert "c_out" in str(found)
+
+
+def test_a_size_that_the_file_does_not_have_is_refused(testdata: Path) -> None:
+    path = testdata / "models" / "mobilenet_v1_0.25_128_quant.tflite"
+    found = problem_of(path, input_px=(320, 240))
+    assert found.where == f"{WHERE}.input_px"
+    assert "128×128" in found.what
+    with opened(path, input_px=(128, 128)) as runner:
+        assert runner.decoder == "classification"
