@@ -29,7 +29,7 @@ check: $(READY)
 	$(BIN)/python -m tools.documents --check
 
 pytest: $(READY)
-	$(BIN)/pytest -rs -n 3 --dist loadfile
+	$(BIN)/pytest -rsfE -n 3 --dist loadfile
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks
