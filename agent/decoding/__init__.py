@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """A tensor as decoders see it. scale 0: not quantised. shape (): known only after the first run. said: its name in TFLite metadata."""
+    """A tensor as decoders see it. scale 0: not quantised. shape (): known only after the first run. said: its name in TFLite metadata.
+
+    made_by: the op that computes it (`SOFTMAX`), "" where that is not known.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -31,10 +34,12 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     scale: float
     zero_point: int
     said: str = ""
+    made_by: str = ""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """labels: texts by class index. score, iou, top: None takes the decoder's default. masks: give them (pictures are drawn of them).
+    every: what lies below `score` is asked for, too, and no threshold is needed (anomaly).
 
     input_px: (height, width) of the image input, (0, 0) where there is none. What the file says of itself, None where it is silent:
     task: Ultralytics' word (detect, pose, segment, classify, obb). keypoint_shape: (points, 2 or 3). suppressed: doubles are removed inside the
@@ -48,6 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     iou: float | None = None
     top: int | None = None
     masks: bool = False
+    every: bool = False
     input_px: tuple[int, int] = (0, 0)
     task: str | None = None
     keypoint_shape: tuple[int, int] | None = None

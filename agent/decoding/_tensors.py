@@ -44,6 +44,11 @@ def called_probability(output: Shape) -> bool:
     return _called(output, _PROBABILITY_WORDS)
 
 
+def ends_in_softmax(output: Shape) -> bool:
+    """Whether the graph itself makes probabilities of it: by a softmax, or a sigmoid a number."""
+    return output.made_by in ("SOFTMAX", "LOGISTIC")
+
+
 def _called(output: Shape, words: tuple[str, ...]) -> bool:
     text = f"{output.name} {output.said}".lower()
     return any(word in text for word in words)

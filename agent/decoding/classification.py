@@ -14,6 +14,7 @@ from agent.decoding._boxes import real, written
 from agent.decoding._tensors import (
     called_embedding,
     called_probability,
+    ends_in_softmax,
     flat,
     flat_count,
     holds_probabilities,
@@ -62,7 +63,8 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
         return None
     if inputs and picture_px(inputs[0].shape):
         return Claim(Sure.POSSIBLE, f"one picture in, {count} numbers out")
-    if (called_probability(output) or holds_probabilities(output)) and not _same_shape(inputs, output):
+    scores = called_probability(output) or holds_probabilities(output) or ends_in_softmax(output)
+    if scores and (output.made_by == "SOFTMAX" or not _same_shape(inputs, output)):
         return Claim(Sure.POSSIBLE, f"{count} numbers out that are probabilities")
     return None
 

@@ -11,6 +11,7 @@ from agent.decoding._boxes import real, written
 from agent.decoding._tensors import (
     called_embedding,
     called_probability,
+    ends_in_softmax,
     flat,
     flat_count,
     holds_probabilities,
@@ -38,7 +39,7 @@ def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) 
         return Claim(Sure.POSSIBLE, f"its output of {flat_count(outputs[0].shape)} numbers is named as features")
     if len(outputs) != 1 or not picture_px(inputs[0].shape):
         return None
-    scores = called_probability(outputs[0]) or holds_probabilities(outputs[0])
+    scores = called_probability(outputs[0]) or holds_probabilities(outputs[0]) or ends_in_softmax(outputs[0])
     if flat_count(outputs[0].shape) in _USUAL and not scores:
         return Claim(Sure.POSSIBLE, f"{flat_count(outputs[0].shape)} numbers out, as many as features often are")
     return None

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from agent.decoding import Claim, Decoder, Gives, Options, Shape, Sure, Wants
 from agent.decoding._boxes import real, written
-from agent.decoding._tensors import flat, flat_count
+from agent.decoding._tensors import (
+    called_probability,
+    ends_in_softmax,
+    flat,
+    flat_count,
+    holds_probabilities,
+    picture_px,
+)
 from agent.problems import Exit, Problem
 from agent.records import Detections, Placement
 
@@ -18,13 +25,24 @@ if TYPE_CHECKING:
 WANTS = Wants()
 # Each number is a row of the store: more of them are a vector, which `raw` keeps in one row.
 _MOST_NUMBERS = 64
+# A point, angles, a box: so few numbers without a softmax may be measured as well as classes.
+_MOST_MEASURED = 4
 
 
 def claims(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> Claim | None:
-    """Why this model looks like one that measures: a single number out, and no two labels for its ends."""
-    del inputs
-    if options.task is None and len(outputs) == 1 and flat_count(outputs[0].shape) == 1 and len(options.labels) < 2:
+    """Why this model looks like one that measures: a single number out, and no two labels for its ends; or a few of a picture, with no softmax before
+    them.
+    """
+    if options.task is not None or len(outputs) != 1 or len(options.labels) > 1:
+        return None
+    output = outputs[0]
+    count = flat_count(output.shape)
+    if count == 1:
         return Claim(Sure.POSSIBLE, "one number out")
+    scores = called_probability(output) or holds_probabilities(output) or ends_in_softmax(output)
+    picture = bool(inputs) and picture_px(inputs[0].shape) is not None
+    if picture and 1 < count <= _MOST_MEASURED and output.made_by and not scores:
+        return Claim(Sure.POSSIBLE, f"{count} numbers out, and no softmax before them")
     return None
 
 

@@ -126,7 +126,8 @@ def _said(line: dict[str, Any], labels: tuple[str, ...]) -> str:
         return _points(line["keypoints"], line["frame_px"], labels)
     if "anomaly" in line:
         score, least = line["anomaly"]["score"], line["anomaly"]["threshold"]
-        return f"anomaly {score:.4g} ({'at least' if score >= least else 'below'} {least:g})"
+        side = f"{'at least' if score >= least else 'below'} {least:g}" if least is not None else "no threshold given"
+        return f"anomaly {score:.4g} ({side})"
     if "values" in line:
         names = line.get("labels") or [""] * len(line["values"])
         return _listed([f"{name} {value:.6g}".strip() for name, value in zip(names, line["values"], strict=True)])

@@ -51,13 +51,14 @@ class Looking:
 
     def runner(self, kind: Kind) -> Runner:
         if kind not in self._runners:
-            opened = open_model("model", self.config, machine=self._machine, masks=self._masks, where=_WHERE, kind=kind)
+            # A person who asks wants an anomaly's score, be it high or low, and may not know the threshold yet.
+            opened = open_model(
+                "model", self.config, machine=self._machine, masks=self._masks, every=True, where=_WHERE, kind=kind
+            )
             try:
-                self._runners[kind] = runner = self._stack.enter_context(opened)
+                self._runners[kind] = self._stack.enter_context(opened)
             except Problem as problem:
                 raise for_the_command_line(problem) from None
-            if runner.gives == "anomaly":  # a person who asks wants the score, be it high or low
-                runner.reader.always = True
         return self._runners[kind]
 
     def open_for(self, given: Given) -> Runner:

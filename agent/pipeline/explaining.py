@@ -1,5 +1,6 @@
 """All that can be known of a model file without running it: what it holds, what it says of itself, how it would be read here and why."""
 
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -62,7 +63,7 @@ def explain(config: Config) -> tuple[Explanation, Problem | None]:
     if opened.refused is not None and graph.damaged:
         raise opened.refused
     labels = model_facts.read_labels(config, file.said, file.entry, "")
-    reading = _read(config, file, opened, labels)
+    reading = _read(config, file, graph, opened, labels)
     inputs = model_facts.shapes(opened.inputs, file.said.input_names)
     outputs = model_facts.shapes(opened.outputs, file.said.output_names)
     explanation = Explanation(
@@ -104,18 +105,27 @@ def explain(config: Config) -> tuple[Explanation, Problem | None]:
 
 
 def _open(file: ModelFile, config: Config, graph: Graph) -> _Opened:
-    # It is only looked at: the plain CPU takes all that a CPU takes. What is compiled for other hardware is tried there.
-    delegates: tuple[str, ...] | Literal["auto"] = "auto" if graph.for_edge_tpu else ("cpu",)
-    wanted = Wanted(delegates=delegates, signature=config.signature, input_px=config.input_px or file.said.input_px)
+    # It is only looked at: the plain CPU takes nearly all that a CPU takes. What is compiled for other hardware is tried there.
     try:
-        with open_session(file.content, file.digest, wanted, where=str(file.path)) as session:
-            return _Opened(inputs=session.inputs, outputs=session.outputs, runtime=session.runtime)
+        return _tensors_of(file, config, "auto" if graph.for_edge_tpu else ("cpu",))
     except Problem as problem:
-        return _Opened(
-            inputs=tuple(_as_tensor(fact) for fact in graph.inputs),
-            outputs=tuple(_as_tensor(fact) for fact in graph.outputs),
-            refused=problem,
-        )
+        refused = problem
+    # XNNPACK has some custom ops (MediaPipe's transposed convolution) and keeps variables that nobody fills: it runs what the plain CPU refuses.
+    if not graph.for_edge_tpu and not graph.damaged:
+        with suppress(Problem):
+            return _tensors_of(file, config, ("xnnpack",))
+    return _Opened(
+        inputs=tuple(_as_tensor(fact) for fact in graph.inputs),
+        outputs=tuple(_as_tensor(fact) for fact in graph.outputs),
+        refused=refused,
+    )
+
+
+def _tensors_of(file: ModelFile, config: Config, delegates: tuple[str, ...] | Literal["auto"]) -> _Opened:
+    """Problem (Exit.MODEL): none of the delegates takes the model."""
+    wanted = Wanted(delegates=delegates, signature=config.signature, input_px=config.input_px or file.said.input_px)
+    with open_session(file.content, file.digest, wanted, where=str(file.path)) as session:
+        return _Opened(inputs=session.inputs, outputs=session.outputs, runtime=session.runtime)
 
 
 def _as_tensor(fact: TensorFact) -> Tensor:
@@ -142,7 +152,7 @@ def _with_states(opened: _Opened, config: Config) -> _Opened:
         return msgspec.structs.replace(opened, states=pairs, unfilled=problem)
 
 
-def _read(config: Config, file: ModelFile, opened: _Opened, labels: tuple[str, ...]) -> _Reading:
+def _read(config: Config, file: ModelFile, graph: Graph, opened: _Opened, labels: tuple[str, ...]) -> _Reading:
     """Which decoder, why, and whether it takes the model."""
     if opened.given is None:
         return _Reading(undecided=_wrong(opened.unfilled))
@@ -150,7 +160,7 @@ def _read(config: Config, file: ModelFile, opened: _Opened, labels: tuple[str, .
     shapes = model_facts.shapes(opened.inputs, file.said.input_names)
     others = [one for place, one in enumerate(shapes) if place not in fed and place != opened.given]
     inputs = (shapes[opened.given], *others)
-    every = model_facts.shapes(opened.outputs, file.said.output_names)
+    every = model_facts.shapes(opened.outputs, file.said.output_names, graph)
     outputs = tuple(one for place, one in enumerate(every) if place not in back)
     options = model_facts.read_options(config, file.said, labels, inputs[0])
     reading = _Reading(candidates=_candidates(inputs, outputs, options))

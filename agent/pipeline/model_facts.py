@@ -12,8 +12,10 @@ from agent.decoding import Options, Shape, Wants, _recognise
 from agent.inference import Tensor
 from agent.inference.inputs import image
 from agent.inference.labels import load_labels
+from agent.inference.makers import maker
 from agent.inference.metadata import Metadata, Normalisation
 from agent.inference.model import Config
+from agent.inference.model_graph import Graph
 from agent.problems import Exit, Problem
 
 
@@ -79,7 +81,7 @@ def read_labels(config: Config, said: Metadata, entry: Entry | None, where: str)
 
 
 def read_options(
-    config: Config, said: Metadata, labels: tuple[str, ...], given: Shape, *, masks: bool = False
+    config: Config, said: Metadata, labels: tuple[str, ...], given: Shape, *, masks: bool = False, every: bool = False
 ) -> Options:
     """What a decoder is told. given: the input that frames or windows go to."""
     return Options(
@@ -90,6 +92,7 @@ def read_options(
         iou=config.iou,
         top=config.top,
         masks=masks,
+        every=every,
         input_px=image_px(given.shape, config.layout),
         task=said.task,
         keypoint_shape=said.keypoint_shape,
@@ -128,8 +131,8 @@ def _channels(value: float | tuple[float, ...] | None, absent: float) -> tuple[f
     return value if isinstance(value, tuple) else (float(value),)
 
 
-def shapes(tensors: tuple[Tensor, ...], names: tuple[str, ...]) -> tuple[Shape, ...]:
-    """Tensors as decoders see them. names: what TFLite metadata calls them, or ()."""
+def shapes(tensors: tuple[Tensor, ...], names: tuple[str, ...], graph: Graph | None = None) -> tuple[Shape, ...]:
+    """Tensors as decoders see them. names: what TFLite metadata calls them, or (). graph: tells by which op outputs are made."""
     said = names if len(names) == len(tensors) else ("",) * len(tensors)
     return tuple(
         Shape(
@@ -139,6 +142,7 @@ def shapes(tensors: tuple[Tensor, ...], names: tuple[str, ...]) -> tuple[Shape, 
             scale=tensor.scale,
             zero_point=tensor.zero_point,
             said=name,
+            made_by=maker(graph, tensor.name) if graph is not None else "",
         )
         for tensor, name in zip(tensors, said, strict=True)
     )

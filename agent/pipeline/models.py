@@ -10,7 +10,7 @@ import msgspec
 from agent.catalogue.entries import Entry
 from agent.catalogue.fetch import cache_folder
 from agent.decoding import _recognise
-from agent.inference import Session, Tensor, backbone, metadata, model_file, rescaling
+from agent.inference import Session, Tensor, backbone, metadata, model_file, model_graph, rescaling
 from agent.inference.features_input import FeaturesInput, check_numbers_input
 from agent.inference.inputs import primary
 from agent.inference.metadata import Metadata
@@ -64,9 +64,16 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def open_model(
-    name: str, config: Config, *, machine: Machine | None = None, masks: bool = False, where: str, kind: Kind
+    name: str,
+    config: Config,
+    *,
+    machine: Machine | None = None,
+    masks: bool = False,
+    every: bool = False,
+    where: str,
+    kind: Kind,
 ) -> Iterator[Runner]:
-    """masks: the decoder gives them, for pictures.
+    """masks: the decoder gives them, for pictures. every: as `Options.every`.
 
     Problem (Exit.MODEL): the file, its digest, the runtime, an input that does not fit `kind`, no decoder, wrong labels.
     """
@@ -74,7 +81,7 @@ def open_model(
     file = read_file(config, where)
     place = f"{where} ({file.path})"
     with open_session(file.content, file.digest, wanted(config, file.said, machine), where=place) as session:
-        runner = put_together(name, config, file, session, masks=masks, where=where, kind=kind)
+        runner = put_together(name, config, file, session, masks=masks, every=every, where=where, kind=kind)
         runner.turns = machine.turns
         yield runner
 
@@ -104,7 +111,15 @@ def wanted(config: Config, said: Metadata, machine: Machine) -> Wanted:
 
 
 def put_together(
-    name: str, config: Config, file: ModelFile, session: Session, *, masks: bool, where: str, kind: Kind
+    name: str,
+    config: Config,
+    file: ModelFile,
+    session: Session,
+    *,
+    masks: bool,
+    every: bool = False,
+    where: str,
+    kind: Kind,
 ) -> Runner:
     """What recurrent models feed back is hidden, the decoder found, the input made ready. Problem (Exit.MODEL) as `open_model`."""
     said, inner = file.said, session
@@ -115,10 +130,11 @@ def put_together(
         gotten_names = without(gotten_names, {output for output, _ in pairs})
         session = Stateful(session, pairs)
     index = primary(session.inputs, kind, where)
-    inputs, outputs = shapes(session.inputs, given_names), shapes(session.outputs, gotten_names)
+    graph = model_graph.graph_of(file.content)
+    inputs, outputs = shapes(session.inputs, given_names), shapes(session.outputs, gotten_names, graph)
     inputs = (inputs[index], *inputs[:index], *inputs[index + 1 :])
     labels = read_labels(config, said, file.entry, where)
-    options = read_options(config, said, labels, inputs[0], masks=masks)
+    options = read_options(config, said, labels, inputs[0], masks=masks, every=every)
     tensor, array = session.inputs[index], session.input_array(index)
     _check_size(config, tensor, where)
     if kind == "frame":
@@ -146,9 +162,7 @@ def put_together(
             config,
             said,
             wants,
-            lambda: rescaling.input_normalisation(
-                file.content, index=place, name=tensor.name, signature=config.signature
-            ),
+            lambda: rescaling.of_graph(file.content, graph, index=place, name=tensor.name, signature=config.signature),
             lambda: backbone.trained_on(file.content) if tensor.dtype.startswith("float") else None,
         )
         frames = Preprocess(

@@ -131,6 +131,20 @@ def test_an_op_that_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert found["runtime"] is None
 
 
+def test_an_op_that_only_xnnpack_has(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """`infer` and `run` take the model, so it is not refused here."""
+    tensors = [
+        TensorSpec("image", (1, 8, 8, 3)),
+        TensorSpec("filter", (1, 2, 2, 3), data=np.ones((1, 2, 2, 3), np.float32)),
+        TensorSpec("bias", (1,), data=np.zeros(1, np.float32)),
+        TensorSpec("mask", (1, 16, 16, 1)),
+    ]
+    model = graph_model(tensors, [("Convolution2DTransposeBias", [0, 1, 2], [3])], inputs=[0], outputs=[3])
+    found = data(capsys, written(tmp_path, model))
+    assert found["runtime"].startswith("litert")
+    assert (found["refused"], found["unsupported"]) == (None, {})
+
+
 def test_ops_of_tensorflow_and_of_the_edge_tpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for op, remedy in (("FlexErf", "SELECT_TF_OPS"), ("edgetpu-custom-op", "edgetpu")):
         found = data(capsys, written(tmp_path, one_op("RELU", PICTURE, custom=op)), code=3)

@@ -161,6 +161,15 @@ def test_windows_of_a_sensor_by_catalogue_name(infer: Run, tmp_path: Path) -> No
     assert lines[0]["model"] == "vibration"
 
 
+def test_an_anomaly_score_without_a_threshold(infer: Run, tmp_path: Path) -> None:
+    """What is normal is found out by looking at normal windows: no score is known before."""
+    (tmp_path / "same.tflite").write_bytes(tiny_models.one_op("RELU", (1, 4)))
+    np.save(tmp_path / "window.npy", np.float32([-2, 0, 1, 1]))
+    code, (line,), _ = infer(tmp_path / "same.tflite", tmp_path / "window.npy")
+    assert code == 0
+    assert (line["decoder"], line["anomaly"]) == ("anomaly", {"score": 1.0, "threshold": None})
+
+
 def test_grey_and_coloured_arrays_are_pictures(infer: Run, tmp_path: Path) -> None:
     """RGB as most programs save it: a model that gives its input back shows the order."""
     (tmp_path / "same.tflite").write_bytes(tiny_models.copying("uint8", (1, 8, 8, 3)))

@@ -36,6 +36,17 @@ def test_below_the_threshold_nothing_is_found() -> None:
     assert at.scores.tolist() == [0.5]
 
 
+def test_who_asks_for_every_score_needs_no_threshold() -> None:
+    given = np.zeros((1, 4), np.float32)
+    decoder = anomaly.open_decoder(shape(4), shape(4), Options(every=True), "m")
+    found = decoder.decode_rows(given, np.full((1, 4), 0.5, np.float32))
+    assert (found.labels, found.values.tolist(), found.scores.tolist()) == (("anomaly",), [0.25], [0])
+    below = anomaly.open_decoder(shape(4), shape(4), Options(score=1.0, every=True), "m")
+    assert below.decode_rows(given, np.full((1, 4), 0.5, np.float32)).scores.tolist() == [pytest.approx(0.2)]
+    with pytest.raises(Problem, match="from which score on"):
+        anomaly.open_decoder(shape(4), shape(4), Options(score=0.0, every=True), "m")
+
+
 def test_what_it_cannot_read() -> None:
     with pytest.raises(Problem, match="4 numbers in and 3 out"):
         anomaly.open_decoder(shape(4), shape(3), Options(score=1.0), "m")

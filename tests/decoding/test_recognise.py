@@ -1,5 +1,6 @@
 """Which decoder a model gets where the config names none."""
 
+import msgspec
 import pytest
 
 from agent.decoding import Options, Shape, Sure
@@ -185,3 +186,36 @@ def test_no_decoder_fails_on_odd_shapes(name: str) -> None:
             for options in (Options(), Options(labels=("a", "b")), Options(task="detect"), Options(task="classify")):
                 claim = module.claims(inputs, outputs, options)
                 assert claim is None or (claim.sure in Sure and claim.why)
+
+
+def made(size: tuple[int, ...], by: str) -> tuple[Shape, ...]:
+    return tuple(msgspec.structs.replace(one, made_by=by) for one in shapes(size))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "labels", "found"),
+    [
+        # Windows of samples whose numbers come out of a softmax; without one nobody knows what they are.
+        (shapes((1, 33)), made((1, 3), "SOFTMAX"), (), {"classification"}),
+        (shapes((1, 33)), made((1, 3), "LOGISTIC"), (), {"classification"}),
+        (shapes((1, 33)), made((1, 3), "FULLY_CONNECTED"), (), set()),
+        # As many classes as numbers in: a softmax rebuilds nothing.
+        (shapes((1, 10)), made((1, 10), "SOFTMAX"), (), {"classification"}),
+        (shapes((1, 10)), made((1, 10), "FULLY_CONNECTED"), (), {"anomaly"}),
+        (shapes((1, 4)), made((1, 4), "RELU"), (), {"anomaly"}),
+        (shapes((1, 10)), made((1, 10), "LOGISTIC"), (), {"anomaly"}),
+        (IMAGE, made((1, 96, 96, 3), "SOFTMAX"), (), {"segmentation"}),
+        (IMAGE, made((1, 96, 96, 3), "CONV_2D"), (), {"anomaly", "segmentation"}),
+        # A few numbers of a picture: a box, a point, or classes.
+        (IMAGE, made((1, 1, 1, 4), "STRIDED_SLICE"), (), {"classification", "regression"}),
+        (IMAGE, made((1, 4), "SOFTMAX"), (), {"classification"}),
+        (IMAGE, made((1, 2), "FULLY_CONNECTED"), ("cat", "dog"), {"classification"}),
+        (IMAGE, made((1, 10), "FULLY_CONNECTED"), (), {"classification"}),
+        (IMAGE, made((1, 1024), "SOFTMAX"), (), {"classification"}),
+        (IMAGE, made((1, 1024), "MEAN"), (), {"classification", "embedding"}),
+    ],
+)
+def test_the_op_that_computes_an_output_tells_what_it_is(
+    inputs: tuple[Shape, ...], outputs: tuple[Shape, ...], labels: tuple[str, ...], found: set[str]
+) -> None:
+    assert set(claims(inputs, outputs, Options(labels=labels))) == found

@@ -23,7 +23,7 @@ class Gives(msgspec.Struct):
     gives: str
     labels: tuple[str, ...] = ()
     keypoint_names: tuple[str, ...] = ()
-    least: float = 0.5
+    least: float | None = 0.5
     digest: str = "ab"
     runtime: str = "litert 2"
     delegate: str = "cpu"
@@ -98,6 +98,13 @@ def test_an_anomaly_and_its_threshold(value: float, word: str) -> None:
     line, text = said(WINDOW, found, Gives(gives="anomaly"))
     assert line["anomaly"] == {"score": value, "threshold": 0.5}
     assert f"{word} 0.5" in text
+
+
+def test_an_anomaly_without_a_threshold() -> None:
+    found = Detections(labels=("anomaly",), scores=np.zeros(1, np.float32), values=np.array([0.4]))
+    line, text = said(WINDOW, found, Gives(gives="anomaly", least=None))
+    assert line["anomaly"] == {"score": 0.4, "threshold": None}
+    assert "anomaly 0.4 (no threshold given)" in text
 
 
 def test_degraded_is_told() -> None:

@@ -77,6 +77,8 @@ def _options(operator: str, node: "schema.OperatorT") -> None:
         node.builtinOptionsType = schema.BuiltinOptions.Conv2DOptions
         node.builtinOptions = schema.Conv2DOptionsT()
         node.builtinOptions.strideH = node.builtinOptions.strideW = 1
+    if operator == "Convolution2DTransposeBias":  # padding "same", strides of 2: what it has for options
+        node.customOptions = list(np.array([1, 2, 2], "<i4").tobytes())
 
 
 def _tensor(spec: TensorSpec, buffers: list[Any]) -> "schema.TensorT":
