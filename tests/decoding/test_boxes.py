@@ -110,6 +110,8 @@ def test_a_place_in_the_input_comes_back_to_the_frame(picture: Picture, drawn: l
     shares = (pixels / (picture.input_px * 2)).astype(np.float32)
     np.testing.assert_allclose(to_frame(shares, picture.placement), drawn, atol=2e-3)
     assert to_frame(shares.reshape(-1, 2, 2), picture.placement).shape == (len(drawn), 2, 2)
+    for size in ((0, 4), (0, 34), (0, 17, 2)):  # nothing was found
+        assert to_frame(np.zeros(size, np.float32), picture.placement).shape == size
 
 
 def test_a_letterbox_and_a_crop_by_hand() -> None:
