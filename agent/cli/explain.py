@@ -186,7 +186,8 @@ def snippet(told: "Explanation", config: "Config") -> str:
         lines.append(f"path = {_quoted(told.model)}")
     lines.append(f'sha256 = "{told.sha256}"')
     if told.decoder is not None:
-        lines.append(f"decoder = {_quoted(told.decoder)}")
+        refused = f"  # not as it is: {_line(told.problem.what)}" if told.problem is not None else ""
+        lines.append(f"decoder = {_quoted(told.decoder)}{refused}")
     else:
         names = " or ".join(_quoted(candidate.decoder) for candidate in told.candidates)
         lines.append(f'decoder = "raw"  # not recognised{": " + names if names else ""}')

@@ -159,10 +159,11 @@ def not_its_own(decoder: str, reads: str, outputs: Sequence[Shape], where: str) 
 
 def rotated(where: str) -> Problem:
     """Of models for oriented boxes (Ultralytics' task obb)."""
+    key = f"{where}.decoder"
     return Problem(
-        where=f"{where}.decoder",
+        where=key,
         what="the model finds rotated boxes (task obb), which no decoder reads",
-        remedy='Take a model of task detect, or set decoder = "raw" to store the numbers as they are',
+        remedy=f'Take a model of task detect, or set {key.lstrip(".")} to "raw", which stores the numbers as they are',
         code=Exit.MODEL,
     )
 

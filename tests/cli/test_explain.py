@@ -73,6 +73,8 @@ def test_a_wrong_count_of_labels_is_said(capsys: pytest.CaptureFixture[str], tes
     path = testdata / "models" / "yolov8n_int8.tflite"
     found = data(capsys, path, "--labels", str(testdata / "models" / "imagenet_labels.txt"))
     assert found["problem"]["what"] == "1001 labels for 80 classes"
+    assert 'decoder = "yolo"  # not as it is: 1001 labels for 80 classes' in found["config"]
+    assert tomllib.loads(found["config"])["lane"]["X"]["model"]["Y"]["decoder"] == "yolo"
 
 
 def test_what_ultralytics_says(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -216,8 +216,12 @@ def test_rotated_boxes_are_refused_in_words() -> None:
         options, inputs = Options(task="obb"), image_input(1024, 1024)
         decoder = recognise(inputs, shaped(*size), options, said=None, where="m").decoder
         module = __import__(f"agent.decoding.{decoder}", fromlist=["open_decoder"])
-        with pytest.raises(Problem, match="rotated boxes"):
+        with pytest.raises(Problem, match="rotated boxes") as caught:
             module.open_decoder(inputs, shaped(*size), options, "m")
+        assert "set m.decoder to" in caught.value.remedy
+        with pytest.raises(Problem, match="rotated boxes") as caught:
+            module.open_decoder(inputs, shaped(*size), options, "")
+        assert "set decoder to" in caught.value.remedy
 
 
 def test_other_models_are_refused() -> None:
