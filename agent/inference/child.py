@@ -40,9 +40,13 @@ _PLACE = re.compile(r"^(?:\[[\w./]+:\d+\]|[\w./]+\.(?:cc|cpp|h):\d+\]?)\s*:?\s*"
 
 
 class Gone(Problem):
-    """The child is no more: it died, or was ended because it did not answer or took too much. how: in words, without whose process it was."""
+    """The child is no more: it died, or was ended because it did not answer or took too much. how: in words, without whose process it was.
+
+    by_itself: nobody ended it.
+    """
 
     how = ""
+    by_itself = False
 
 
 class Child:
@@ -167,7 +171,9 @@ class Child:
             known = -code in set(signal.Signals)
             how = f"its process died of {signal.Signals(-code).name if known else f'signal {-code}'}"
         last = self.last_line
-        return self._problem(f"{how} ({last})" if last else how)
+        gone = self._problem(f"{how} ({last})" if last else how)
+        gone.by_itself = True
+        return gone
 
     def _problem(self, how: str) -> Gone:
         gone = Gone(where=self._where, what=f"{self._name}: {how}", remedy=_REMEDY, code=Exit.MODEL)

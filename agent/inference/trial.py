@@ -12,6 +12,7 @@ from agent.inference._refusals import model_problem
 from agent.inference.child import Child, Gone
 from agent.inference.child_session import Arena, Sealed
 from agent.inference.remembered import Remembered
+from agent.problems import Problem
 
 LIMIT_S = 60.0
 _LIMITS = Limits(address_bytes=4 << 30, cpu_s=120)
@@ -28,12 +29,24 @@ def check(model: bytes, digest: str, load: Load, remembered: Remembered, *, wher
     ).strip()
     if remembered.passed(key):
         return
+    try:
+        _try_in_new_child(model, load, where=where)
+    except _Died:
+        # A machine at its limits ends processes too: a file is to blame when it does so twice.
+        _try_in_new_child(model, load, where=where)
+    remembered.add_passed(key)
+
+
+class _Died(Problem):
+    """The child ended by itself, and said nothing of the model."""
+
+
+def _try_in_new_child(model: bytes, load: Load, *, where: str) -> None:
     child = Child("trial", where=where)
     try:
         try_model(model, load, child, where=where)
     finally:
         child.close()
-    remembered.add_passed(key)
 
 
 def try_model(model: bytes, load: Load, child: Child, *, where: str) -> None:
@@ -43,7 +56,10 @@ def try_model(model: bytes, load: Load, child: Child, *, where: str) -> None:
     try:
         child.ask(load, limit_s=LIMIT_S, descriptors=(sealed.descriptor, arena.descriptor))
     except Gone as gone:
-        raise model_problem(where, RuntimeError(f"at its trial {gone.how}")) from None
+        said = model_problem(where, RuntimeError(f"at its trial {gone.how}"))
+        if gone.by_itself:
+            raise _Died(where=said.where, what=said.what, remedy=said.remedy, code=said.code) from None
+        raise said from None
     finally:
         sealed.close()
         arena.close()

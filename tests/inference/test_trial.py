@@ -1,6 +1,9 @@
 """Trial before trust: what loads nowhere else before a child has run it, and what the trial says of files that are none or damaged."""
 
 import hashlib
+import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,38 @@ def test_what_passed_is_remembered_by_its_digest(tmp_path: Path) -> None:
     with pytest.raises(Problem):
         trial.check(b"x", digest(b"x"), ON_CPU, Remembered(tmp_path), where="m")
     assert (tmp_path / "delegates.json").read_text() == text
+
+
+@pytest.mark.parametrize(("kills", "passes"), [(1, True), (2, False)])
+def test_a_file_is_to_blame_when_its_trial_dies_twice(tmp_path: Path, kills: int, passes: bool) -> None:
+    """Killed from outside, as the kernel does where memory is short."""
+    killed: set[int] = set()
+    over = threading.Event()
+
+    def kill() -> None:
+        while len(killed) < kills and not over.wait(0.001):
+            for child in _children() - killed - before:
+                killed.add(child)
+                os.kill(child, signal.SIGKILL)
+
+    before, model = _children(), unique(50 + kills)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        if passes:
+            trial.check(model, digest(model), ON_CPU, Remembered(tmp_path), where="m")
+        else:
+            with pytest.raises(Problem, match="SIGKILL"):
+                trial.check(model, digest(model), ON_CPU, Remembered(tmp_path), where="m")
+    finally:
+        over.set()
+        killer.join()
+    assert len(killed) == kills
+
+
+def _children() -> set[int]:
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {int(child) for task in tasks for child in task.read_text().split()}
 
 
 @pytest.mark.parametrize(
