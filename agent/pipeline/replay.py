@@ -95,11 +95,11 @@ def replay(folder: Path, store_folder: Path) -> Path:
         lanes = [_turns(number, folder / name) for number, name in enumerate(loaded.file.lane)]
         for turn in heapq.merge(*lanes, key=lambda turn: turn[:3]):
             while readings and readings[0].at_us <= turn.at_us:
-                store.submit(clock_job(readings.pop(0)), timeout_s=_SUBMIT_S)
+                store.submit(clock_job(readings.pop(0)), ends_group=True, timeout_s=_SUBMIT_S)
             clock.at_us = max(clock.at_us, turn.at_us)
             loops[turn.lane].take(turn.record)
         for reading in readings:
-            store.submit(clock_job(reading), timeout_s=_SUBMIT_S)
+            store.submit(clock_job(reading), ends_group=True, timeout_s=_SUBMIT_S)
         store.submit(lambda _: None, ends_group=True, timeout_s=_SUBMIT_S).wait(_ALL_S)
         return store.path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.clock import Clock
+from agent.clock import Clock, Reading
 from agent.config.read import Loaded
 from agent.config.write import recorded_toml
 from agent.inference.turns import Turns
@@ -26,7 +26,7 @@ from agent.pipeline.supervisor import Supervisor
 from agent.pipeline.units import KIND as UNIT
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
-from agent.store.lane_rows import clock_job, lane_second_job
+from agent.store.lane_rows import clock_job, is_news, lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
 from agent.store.writer import Committed, Job, Store, open_store
@@ -193,6 +193,7 @@ class _LearnTime:
         self._recorder = recorder
         self._clock = clock
         self._next_us = 0
+        self._entered: Reading | None = None
 
     def __call__(self) -> None:
         now_us = self._clock.boot_us()
@@ -201,7 +202,10 @@ class _LearnTime:
         self._next_us = now_us + _CLOCK_EVERY_US
         reading = self._clock.reading()
         with suppress(TimeoutError):  # a store that is behind: it learns the time in 10 s
-            self._store.submit(clock_job(reading), timeout_s=0.0)
+            # Mostly it says nothing new, and a commit of its own would wear the medium for nothing.
+            news = reading.known and is_news(reading, self._entered)
+            self._store.submit(clock_job(reading), ends_group=news, timeout_s=0.0)
+            self._entered = reading if news else self._entered
             if self._recorder is not None:
                 self._recorder.clock(reading)
 

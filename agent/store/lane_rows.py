@@ -116,8 +116,20 @@ def lane_second_job(second: LaneSecond) -> Job:
     return LaneSecondJob(second)
 
 
+def is_news(reading: Reading, before: Reading | None) -> bool:
+    """Whether a reading says more of UTC than the one before: its offset differs by more than both errors, or its source is better."""
+    if before is None:
+        return True
+    moved = abs(reading.utc_offset_us - before.utc_offset_us) > (reading.error_ms + before.error_ms) * 1000
+    return moved or SOURCES.index(reading.source) < SOURCES.index(before.source)
+
+
 def clock_job(reading: Reading) -> Job:
-    """Enters what is known about UTC, when it says something new: the offset differs by more than both errors, or the source is better."""
+    """Enters what is known about UTC, when it says something new: the offset differs by more than both errors, or the source is better.
+
+    It is submitted with `ends_group`: which windows have passed at a start is judged by the time at the commit, so two fixes in one group would
+    make other summaries than two groups.
+    """
 
     def job(transaction: Transaction) -> None:
         if not reading.known:
@@ -129,8 +141,8 @@ def clock_job(reading: Reading) -> Job:
         from_us = reading.at_us
         if row is not None:
             before_us, offset_us, source, error_ms = row
-            moved = abs(reading.utc_offset_us - offset_us) > (reading.error_ms + error_ms) * 1000
-            if not moved and SOURCES.index(reading.source) >= SOURCES.index(source):
+            before = Reading(at_us=before_us, utc_offset_us=offset_us, source=source, error_ms=error_ms)
+            if not is_news(reading, before):
                 return
             from_us = max(from_us, before_us + 1)
             transaction.idle.clear()  # window ends moved

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from peers.lane_seconds import found, second
 from peers.store_by_hand import StoreByHand
@@ -86,6 +86,7 @@ def run(device: StoreByHand, steps: list[Step], commit_at: Callable[[int], bool]
                 utc_s += step.utc_s
                 device.learn(T0 + device.now_us + utc_s * S)
                 device.now_us += 1
+                device.commit()  # a fix ends its group
             case Commit():
                 device.commit()
             case Start():
@@ -221,6 +222,18 @@ def without(item: dict) -> dict:
 
 
 @settings(max_examples=80, deadline=None)
+@example(
+    steps=[
+        Second("yard", 1000, 0, 0, 0, 0),
+        Second("yard", 1000, 0, 0, 0, 0),
+        Learn(0),
+        Second("yard", 1000, 0, 0, 0, 0),
+        Start(False, "same"),
+        Learn(3),
+        Learn(-90),
+    ],
+    every=1,
+)
 @given(steps=STEPS, every=st.integers(1, 5))
 def test_grouping_commits_otherwise_gives_equal_bodies(steps: list[Step], every: int) -> None:
     steps = [step if not isinstance(step, Start) else Start(False, step.how) for step in steps]
