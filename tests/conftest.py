@@ -5,9 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 PROJECT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent))  # `from peers.manual_clock import ManualClock`
+# How long an example takes says how busy the machine is, nothing of the code: speed is measured in benchmarks/.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ def test_no_key_of_the_text_is_without_a_line():
     assert set(_paths(tomllib.loads(TEXT))) <= set(key_lines(TEXT))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.integers(0, 9), min_size=1, max_size=6), st.integers(0, 5))
 def test_quoted_keys_of_any_text(table, blank):
     lines = [

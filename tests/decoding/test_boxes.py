@@ -38,7 +38,7 @@ def plain_suppression(boxes: list[tuple[int, ...]], iou: float, classes: list[in
     return kept
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(CORNERS, st.integers(0, 2)), max_size=40), RATIOS)
 def test_suppression_is_that_of_a_plain_loop(drawn: list[tuple[tuple[int, ...], int]], iou: float) -> None:
     boxes = [(x, y, x + width, y + height) for (x, y, width, height), _ in drawn]
@@ -57,7 +57,7 @@ def test_many_and_few_boxes() -> None:
     assert suppress(np.tile(apart[:1], (300, 1)), 0.5).tolist() == [0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-128, 127), max_size=60), st.integers(-140, 140), st.integers(1, 12))
 def test_strongest_is_a_stable_sort_cut_off(numbers: list[int], least: int, most: int) -> None:
     wanted = sorted((i for i, number in enumerate(numbers) if number >= least), key=lambda i: (-numbers[i], i))[:most]
@@ -71,7 +71,7 @@ def test_a_score_that_is_no_number_is_not_found() -> None:
     assert strongest(np.array((np.nan, 0.5, np.nan), np.float32), 0.0).tolist() == [1]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(("int8", "uint8", "int16")),
     st.one_of(st.sampled_from((1 / 255, 1 / 256, 1 / 128, 0.1)), st.floats(1e-5, 2.0)),
@@ -103,7 +103,7 @@ FITS = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(FITS, st.lists(st.tuples(*[st.floats(-0.5, 1.5)] * 4), min_size=1, max_size=5))
 def test_a_place_in_the_input_comes_back_to_the_frame(picture: Picture, drawn: list[tuple[float, ...]]) -> None:
     pixels = np.array([picture.corners(box) for box in drawn])  # type: ignore[arg-type]

@@ -122,7 +122,7 @@ def test_noise_gives_at_most_what_suppression_is_given() -> None:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from(("int8", "uint8")),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge import framing
@@ -47,7 +47,6 @@ def test_golden_vectors(library: ctypes.CDLL, vector: dict[str, Any]) -> None:
     assert c_decode(library, bytes.fromhex(vector["frame"])[:-1]) == raw_of(vector)
 
 
-@settings(deadline=None)
 @given(body=st.binary(max_size=243), noise=st.binary(max_size=254))
 def test_both_sides_agree_on_good_and_bad_frames(library: ctypes.CDLL, body: bytes, noise: bytes) -> None:
     packet = framing.Packet(type=1, stream=2, sequence=3, tick=4, body=body)

@@ -149,7 +149,7 @@ SAMPLE = sample()
 @given(
     st.integers(0, len(SAMPLE)), st.lists(st.tuples(st.integers(0, len(SAMPLE) - 1), st.integers(0, 255)), max_size=6)
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_damage_never_raises(cut: int, flips: list[tuple[int, int]]) -> None:
     data = bytearray(SAMPLE)
     for place, value in flips:

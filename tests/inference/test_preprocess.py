@@ -342,7 +342,7 @@ def test_values_that_do_not_fit_the_channels() -> None:
     resize=st.sampled_from(["stretch", "letterbox", "crop"]),
     planar=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_lies_in_the_input_lies_there_in_the_frame(
     size: tuple[int, int],
     into: tuple[int, int],

@@ -258,7 +258,7 @@ def random_ledger(rng: random.Random, streams: int, spans: int, epochs: int) -> 
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 8),

@@ -133,7 +133,7 @@ ACTS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(ACTS)
 def test_every_number_is_exactly_one_of_acknowledged_todo_held_lost(acts: list[tuple[str, str, int, int]]) -> None:
     expected: dict[tuple[str, str], dict[int, str]] = {}

@@ -167,7 +167,7 @@ def summed(device: StoreByHand) -> dict[tuple, Counter]:
     return sums
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(steps=STEPS)
 def test_the_items_hold_each_row_of_a_closed_window_once(steps: list[Step]) -> None:
     device = new_device()
@@ -185,7 +185,7 @@ def test_the_items_hold_each_row_of_a_closed_window_once(steps: list[Step]) -> N
     assert device.faults == {}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(steps=STEPS)
 def test_each_item_is_well_formed(steps: list[Step]) -> None:
     device = new_device()
@@ -221,7 +221,7 @@ def without(item: dict) -> dict:
     return left
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @example(
     steps=[
         Second("yard", 1000, 0, 0, 0, 0),
@@ -245,7 +245,7 @@ def test_grouping_commits_otherwise_gives_equal_bodies(steps: list[Step], every:
         assert [without(item) for item in one.items(stream)] == [without(item) for item in other.items(stream)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=NO_STARTS, kills=st.sets(st.integers(0, 60)))
 def test_restarts_within_a_boot_change_no_body(steps: list[Step], kills: set[int]) -> None:
     """At a start a window may close that is over and whose next tick has not come yet: the last one made, and no other differs."""
@@ -264,7 +264,7 @@ def test_restarts_within_a_boot_change_no_body(steps: list[Step], kills: set[int
         )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=NO_STARTS)
 def test_an_hour_is_the_merge_of_its_minutes(steps: list[Step]) -> None:
     device = new_device()
@@ -288,7 +288,7 @@ def bins(item: dict) -> Counter:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=STEPS)
 def test_the_subscriber_takes_all_of_it_and_counts_the_same(steps: list[Step]) -> None:
     device = new_device()

@@ -46,7 +46,7 @@ def test_a_hop_longer_than_the_window_measures_what_lies_between() -> None:
     assert [w.measured["force"][3:] for w in windows] == [(0.0, 9.0), (10.0, 39.0), (40.0, 69.0)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=20), length=st.integers(1, 60), hop=st.integers(1, 80))
 def test_chunk_sizes_do_not_matter(sizes: list[int], length: int, hop: int) -> None:
     config = Config(length_s=length / 1000, hop_s=hop / 1000)
