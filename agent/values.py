@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)\s*")
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*")
+_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 _UNITS = {"B": 1, "kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "TB": 1_000_000_000_000}
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
@@ -49,6 +51,17 @@ class Bytes(int):
         return cls(round(float(match[1]) * _UNITS[match[2]]))
 
 
+class Duration(float):
+    """Seconds, written with their unit: "7 d" (s, min, h, d)."""
+
+    @classmethod
+    def parse(cls, text: object) -> "Duration":
+        match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError(f'{text!r} is not a duration: write a number and s, min, h or d, as in "7 d"')
+        return cls(float(match[1]) * _SECONDS[match[2]])
+
+
 class RelativePath(str):
     """A path; a relative one starts at the folder of the config file that names it. `config/read` makes it absolute."""
 
@@ -59,6 +72,8 @@ def convert(kind: type, value: Any) -> Any:
     """msgspec dec_hook: ValueError says what is wrong with the value."""
     if kind is Bytes:
         return Bytes.parse(value)
+    if kind is Duration:
+        return Duration.parse(value)
     if kind is RelativePath:
         if not isinstance(value, str) or not value:
             raise ValueError(f"{value!r} is not a path")

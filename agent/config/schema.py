@@ -15,11 +15,12 @@ from msgspec import inspect
 
 from agent.config import kinds
 from agent.config.file import File
-from agent.config.reference import commands_page, config_page, is_secret, size_text
-from agent.values import Bytes, RelativePath
+from agent.config.reference import commands_page, config_page, duration_text, is_secret, size_text
+from agent.values import Bytes, Duration, RelativePath
 
 _CUSTOM: dict[type, dict[str, Any]] = {
     Bytes: {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(B|kB|MB|GB|TB)\s*$"},
+    Duration: {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(s|min|h|d)\s*$"},
     RelativePath: {"type": "string", "minLength": 1},
 }
 _RANGES = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
@@ -95,9 +96,11 @@ def _default(field: inspect.Field) -> dict[str, Any]:
     value = field.default
     if value is msgspec.NODEFAULT or value is None or isinstance(value, msgspec.Struct):
         return {}
-    return {
-        "default": size_text(value) if isinstance(value, Bytes) else list(value) if isinstance(value, tuple) else value
-    }
+    if isinstance(value, Bytes):
+        return {"default": size_text(value)}
+    if isinstance(value, Duration):
+        return {"default": duration_text(value)}
+    return {"default": list(value) if isinstance(value, tuple) else value}
 
 
 def pages() -> dict[Path, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.problems import Exit, Problem
-from agent.store.schema import TABLES, VERSION, VIEWS
+from agent.store.schema import SECOND, TABLES, VERSION, VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,14 @@ _MARKER = """
 CREATE TABLE "_sqlite_migrations" ("id" INTEGER PRIMARY KEY, "migration_set" TEXT, "name" TEXT, "applied_at" TEXT);
 CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name" ON "_sqlite_migrations" ("migration_set", "name");
 """
-LATER: "dict[str, Callable[[sqlite_utils.Database], None]]" = {}
+
+
+def _second(db: "sqlite_utils.Database") -> None:
+    for statement in SECOND.split(";\n"):
+        db.execute(statement)
+
+
+LATER: "dict[str, Callable[[sqlite_utils.Database], None]]" = {"m0002_bounded": _second}
 
 
 def prepare(connection: sqlite3.Connection, path: Path, *, utc: datetime | None = None) -> None:
@@ -55,10 +62,13 @@ def _create(connection: sqlite3.Connection, path: Path, utc: datetime) -> None:
             remedy="Name another data folder",
             code=Exit.STORE,
         )
-    marker = f"INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('{SET}', '{FIRST}', '{utc}');"
+    marker = "".join(
+        f"INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('{SET}', '{name}', '{utc}');\n"
+        for name in (FIRST, *LATER)
+    )
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in (TABLES + VIEWS + _MARKER + marker).split(";\n"):
+        for statement in (TABLES + SECOND + VIEWS + _MARKER + marker).split(";\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")

@@ -1,11 +1,11 @@
-"""The tables and views of `edge.sqlite`, version 1. Needs SQLite 3.37 (STRICT tables).
+"""The tables and views of `edge.sqlite`, version 2. Needs SQLite 3.37 (STRICT tables).
 
 Rows carry (boot, microseconds on CLOCK_BOOTTIME). UTC is that plus the offset of the clock row in force, or of the boot's first one. Scores
 and places are integers in ten-thousandths. There is no index on raw rows: an index costs more bytes on flash than the rows themselves, and
 ids are in the order of time.
 """
 
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE epoch (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, prev TEXT, why TEXT NOT NULL, boot INTEGER NOT NULL,
@@ -35,6 +35,17 @@ CREATE INDEX item_todo ON item (epoch, stream, seq) WHERE state < 2;
 CREATE INDEX item_held ON item (epoch, stream, seq) WHERE state = 3;
 CREATE TABLE lost (epoch INTEGER NOT NULL, stream INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, why TEXT NOT NULL,
   totals TEXT, PRIMARY KEY (epoch, stream, first)) STRICT, WITHOUT ROWID;
+"""
+
+# Version 2.
+SECOND = """
+CREATE TABLE trusted (one INTEGER PRIMARY KEY CHECK (one = 1), utc_us INTEGER NOT NULL, boot INTEGER NOT NULL, at_us INTEGER NOT NULL) STRICT;
+CREATE TABLE removed (lane INTEGER NOT NULL, why TEXT NOT NULL, results INTEGER NOT NULL, ticks INTEGER NOT NULL, PRIMARY KEY (lane, why))
+  STRICT, WITHOUT ROWID;
+CREATE TABLE command (caller TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, boot INTEGER NOT NULL, at_us INTEGER NOT NULL,
+  request BLOB NOT NULL, answer BLOB NOT NULL, work TEXT, PRIMARY KEY (caller, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE spent (period TEXT PRIMARY KEY, sent INTEGER NOT NULL, received INTEGER NOT NULL, parts TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 
 

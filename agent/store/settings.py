@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from agent.values import Bytes
+from agent.values import Bytes, Duration
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,3 +21,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keep_free: Annotated[
         Bytes, Meta(description="Below this much free space results are counted, not stored, and status says so.")
     ] = Bytes(200_000_000)
+    max_bytes: Annotated[
+        Bytes | None,
+        Meta(
+            description="The database is kept below this size: what is already summed up and acknowledged goes first. Left out: only `keep_free` "
+            "bounds it."
+        ),
+    ] = None
+    max_age: Annotated[
+        Duration | None,
+        Meta(
+            description="Results older than this are removed once they are summed up. Left out: they stay while there is room."
+        ),
+    ] = None
+    keep_sent: Annotated[
+        Duration, Meta(description="Acknowledged items stay this long, so that a subscriber can ask for them again.")
+    ] = Duration(604_800)

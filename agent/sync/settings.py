@@ -1,11 +1,11 @@
-"""The `[mqtt]` table."""
+"""The tables `[mqtt]`, `[sync]`, `[budget]` and `[commands]`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from agent.values import RelativePath, Secret
+from agent.values import Bytes, RelativePath, Secret
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,3 +43,50 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="The longest wait between two attempts to connect; the first ones come quickly, each wait is drawn at random.",
         ),
     ] = 300.0
+
+
+class Sync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    results: Annotated[
+        bool,
+        Meta(
+            description="Also sends every single result, as columns of up to 1,000 on `back/result/{lane}`. It costs data: `check` says how much."
+        ),
+    ] = False
+    batch: Annotated[
+        Literal["zlib", "plain"],
+        Meta(description='How batches on `back/` travel; "plain" is for rule engines that cannot decompress.'),
+    ] = "zlib"
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    month: Annotated[
+        Bytes, Meta(description="What the link may carry in a month of UTC, both directions, as a SIM counts it.")
+    ]
+    interface: Annotated[
+        str | None,
+        Meta(description="The metered network interface, as wwan0; left out: the one that leads to the broker."),
+    ] = None
+    shared: Annotated[
+        bool,
+        Meta(description="Other programs use that interface too: the agent's own connection is counted, by estimate."),
+    ] = False
+    unmetered: Annotated[
+        tuple[str, ...],
+        Meta(
+            description='When or where nothing is counted: hours of UTC as "01:00-05:00", or an interface as "wlan0".'
+        ),
+    ] = ()
+
+
+class Allow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    caller: Annotated[str, Meta(min_length=1, max_length=128, description="As it names itself in the request.")]
+    commands: Annotated[
+        tuple[Literal["resend", "ping", "status", "birth", "ledger"], ...], Meta(description="What it may ask for.")
+    ]
+
+
+class Commands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    allow: Annotated[
+        tuple[Allow, ...],
+        Meta(description="Who may ask for what over MQTT. Left out: whoever the broker lets write to `cmd/`."),
+    ] = ()

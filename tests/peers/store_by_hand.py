@@ -16,7 +16,7 @@ import msgspec
 from agent.clock import Reading
 from agent.store import identity
 from agent.store.lane_rows import clock_job
-from agent.store.schema import TABLES, VIEWS
+from agent.store.schema import SECOND, TABLES, VIEWS
 from agent.store.transaction import Hook, Job, Transaction
 
 
@@ -28,7 +28,7 @@ class StoreByHand:
     ) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self.connection.close)  # a property test makes hundreds
-        self.connection.executescript(TABLES + VIEWS)
+        self.connection.executescript(TABLES + SECOND + VIEWS)
         self.grains = grains
         self.device = device
         self.now_us = 0

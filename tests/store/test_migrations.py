@@ -38,24 +38,24 @@ def columns(path: Path) -> list[str]:
 
 
 def test_a_pending_step_is_applied_once_and_rows_stay(old_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrations, "LATER", {"m0002_extra": add_column})
-    monkeypatch.setattr(migrations, "VERSION", 2)
+    monkeypatch.setattr(migrations, "LATER", {**migrations.LATER, "m0003_extra": add_column})
+    monkeypatch.setattr(migrations, "VERSION", migrations.VERSION + 1)
     for _ in range(2):
         with closing(connect_to_write(old_store)) as connection:
             migrations.prepare(connection, old_store)
-            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+            assert connection.execute("PRAGMA user_version").fetchone() == (migrations.VERSION,)
             assert connection.execute("SELECT count(*) FROM tick").fetchone() == (1,)
             assert connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id").fetchall() == [
-                (migrations.FIRST,), ("m0002_extra",),
+                (migrations.FIRST,), ("m0002_bounded",), ("m0003_extra",),
             ]  # fmt: skip
     assert columns(old_store)[-1] == "extra"
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(old_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrations, "LATER", {"m0002_extra": fails})
-    monkeypatch.setattr(migrations, "VERSION", 2)
+    monkeypatch.setattr(migrations, "LATER", {**migrations.LATER, "m0003_extra": fails})
+    monkeypatch.setattr(migrations, "VERSION", migrations.VERSION + 1)
     with closing(connect_to_write(old_store)) as connection:
         with pytest.raises(ValueError, match="half way"):
             migrations.prepare(connection, old_store)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (migrations.VERSION - 1,)
     assert "extra" not in columns(old_store)
