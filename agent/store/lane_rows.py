@@ -13,6 +13,7 @@ import msgspec
 
 from agent.clock import Reading
 from agent.records import Detections, Inference, LaneSecond
+from agent.store import trusted
 from agent.store.transaction import Job, Transaction
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def clock_job(reading: Reading) -> Job:
     def job(transaction: Transaction) -> None:
         if not reading.known:
             return
+        trusted.note(transaction, reading)
         row = transaction.connection.execute(
             "SELECT from_us, utc_offset_us, source, error_ms FROM clock WHERE boot = ? ORDER BY from_us DESC LIMIT 1",
             (transaction.boot,),
