@@ -10,6 +10,8 @@ from peers.agents import opened, scene, store_path
 from peers.tiny_models import one_op
 from peers.troubled import check_one_problem, images, model, problems, status, troubled, write
 
+from agent.inference.delegates import LOAD_LIMIT_S
+
 # Loading and measuring take up to 40 runs; a lane makes 20 a second.
 AFTER = 50
 BAD = {
@@ -83,7 +85,8 @@ def test_the_agent_ends_in_time_while_a_delegate_hangs_at_its_trial(tmp_path: Pa
         agent.check_goes_on("yard")
         agent.wait_until(lambda: children(agent.process.pid, library), "the child at its trial")
         began = time.monotonic()
-    assert time.monotonic() - began < 3.5
+    # Far from what a busy machine adds, and far from the minute that a trial may take.
+    assert time.monotonic() - began < LOAD_LIMIT_S / 3
     assert not children(None, library)
 
 
