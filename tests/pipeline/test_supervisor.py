@@ -262,7 +262,7 @@ def test_a_lane_that_does_not_move_is_named_and_well_again_when_it_does(
 
     def submit(second: LaneSecond) -> None:
         if second.lane == "yard":
-            free.wait(JOIN_S)
+            free.wait()  # without a limit of its own: on a busy machine it would let the lane go on early
 
     rig.supervisor.lane("yard")._submit = submit
     rig.held.add("yard")
@@ -278,7 +278,10 @@ def test_a_lane_that_does_not_move_is_named_and_well_again_when_it_does(
                 time.sleep(0.002)
 
     with caplog.at_level("INFO"):
-        rig.supervisor.run(look, rig.told.append)
+        try:
+            rig.supervisor.run(look, rig.told.append)
+        finally:
+            free.set()
     texts = [told["yard"].problem for told in rig.told]
     assert any("does not move" in (text or "") for text in texts)
     assert texts[-1] is None
