@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from agent.store import trusted
+from agent.store.lost import lose
 from agent.store.transaction import Transaction
+
+__all__ = ["Item", "append", "draw_ledger_number", "draw_session", "items_at", "lose", "mark_acknowledged", "mark_handed",
+           "mark_lost_corrupt", "next_items"]  # fmt: skip
 
 PENDING, HANDED, ACKNOWLEDGED, HELD = 0, 1, 2, 3
 
@@ -99,50 +104,34 @@ def _until(rows: Iterable[tuple[object, ...]], max_bytes: int, *, none: bool = F
     return items
 
 
-def mark_handed(transaction: Transaction, ids: Sequence[int]) -> None:
-    """Durable before the bytes leave: a number that left is never given to other bytes, nor called never sent."""
-    transaction.connection.executemany("UPDATE item SET state = 1 WHERE id = ? AND state = 0", ((i,) for i in ids))
+def mark_handed(transaction: Transaction, ids: Sequence[int]) -> set[int]:
+    """Durable before the bytes leave: a number that left is never given to other bytes, nor called never sent.
+
+    Gives the ids that are no longer here: they became lost since they were read, and must not leave any more.
+    """
+    gone: set[int] = set()
+    for identifier in ids:
+        row = transaction.connection.execute("SELECT state FROM item WHERE id = ?", (identifier,)).fetchone()
+        if row is None:
+            gone.add(identifier)
+        elif row[0] == PENDING:
+            transaction.connection.execute("UPDATE item SET state = 1 WHERE id = ?", (identifier,))
+    return gone
 
 
 def mark_acknowledged(transaction: Transaction, ids: Sequence[int]) -> None:
-    transaction.connection.executemany("UPDATE item SET state = 2 WHERE id = ? AND state < 2", ((i,) for i in ids))
+    """Their `keep_sent` begins."""
+    now_us = trusted.utc_us(transaction.connection, transaction.boot, transaction.now_us)
+    transaction.connection.executemany(
+        "UPDATE item SET state = 2, acknowledged_us = ? WHERE id = ? AND state < 2", ((now_us, i) for i in ids)
+    )
 
 
 def mark_lost_corrupt(transaction: Transaction, item: Item) -> None:
     """Takes an item out whose bytes no longer match their digest; its number becomes lost, with unknown totals."""
-    lose(transaction, item.epoch, item.stream, item.seq, item.seq, "corrupt")
-    transaction.connection.execute("DELETE FROM item WHERE id = ?", (item.id,))
-
-
-def lose(
-    transaction: Transaction, epoch: int, stream: int, first: int, last: int, why: str, totals: str | None = None
-) -> None:
-    """Enters a range that is gone. It joins its neighbours only when reason and knowledge are the same and nothing is to be added up."""
-    connection = transaction.connection
-    if totals is None:
-        before = connection.execute(
-            "SELECT first FROM lost WHERE epoch = ? AND stream = ? AND last = ? AND why = ? AND totals IS NULL",
-            (epoch, stream, first - 1, why),
-        ).fetchone()
-        after = connection.execute(
-            "SELECT first, last FROM lost WHERE epoch = ? AND stream = ? AND first = ? AND why = ? AND totals IS NULL",
-            (epoch, stream, last + 1, why),
-        ).fetchone()
-        if after is not None:
-            connection.execute(
-                "DELETE FROM lost WHERE epoch = ? AND stream = ? AND first = ?", (epoch, stream, after[0])
-            )
-            last = after[1]
-        if before is not None:
-            connection.execute(
-                "UPDATE lost SET last = ? WHERE epoch = ? AND stream = ? AND first = ?",
-                (last, epoch, stream, before[0]),
-            )
-            return
-    connection.execute(
-        "INSERT INTO lost (epoch, stream, first, last, why, totals) VALUES (?, ?, ?, ?, ?, ?)",
-        (epoch, stream, first, last, why, totals),
-    )
+    gone = transaction.connection.execute("DELETE FROM item WHERE id = ? RETURNING id", (item.id,)).fetchone()
+    if gone is not None:  # else it became lost meanwhile
+        lose(transaction, item.epoch, item.stream, item.seq, item.seq, "corrupt")
 
 
 def draw_ledger_number(transaction: Transaction) -> int:

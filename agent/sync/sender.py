@@ -121,8 +121,8 @@ class Sender:
 
     def resend(self, asked: list[Item]) -> None:
         """Items of one stream of one epoch, in order, that go out on `back/` again."""
-        self._streams.mark_handed(asked)
-        self._resend.extend(asked)
+        gone = self._streams.mark_handed(asked)
+        self._resend.extend(item for item in asked if item.id not in gone)
         self.counts.resent += len(asked)
 
     def pump(self) -> float:

@@ -128,18 +128,23 @@ class Streams:
             for item in found:
                 if not item.intact:
                     self._lose(item)
-        self.mark_handed([item for _, found, _ in read for item in found if item.intact])
+        gone = self.mark_handed([item for _, found, _ in read for item in found if item.intact])
         for one, found, loaded in read:
             one.loaded = loaded
-            one.waiting.extend(item for item in found if item.intact)
+            one.waiting.extend(item for item in found if item.intact and item.id not in gone)
         return bool(stream.waiting)
 
-    def mark_handed(self, found: list[Item]) -> None:
+    def mark_handed(self, found: list[Item]) -> set[int]:
+        """Gives the ids of those that became lost since they were read (deleted for space): they must not be sent."""
         ids = [item.id for item in found if item.state == items.PENDING]
+        gone: set[int] = set()
         if ids:
-            self._store.submit(
-                lambda transaction: items.mark_handed(transaction, ids), ends_group=True, timeout_s=self._limit_s
-            ).wait(self._limit_s)
+
+            def mark(transaction: Transaction) -> None:
+                gone.update(items.mark_handed(transaction, ids))
+
+            self._store.submit(mark, ends_group=True, timeout_s=self._limit_s).wait(self._limit_s)
+        return gone
 
     def _lose(self, item: Item) -> None:
         log.error(fact("item corrupt", stream=item.stream_text, seq=item.seq))
