@@ -58,7 +58,7 @@ def _fewer(shape: Sequence[int], layout: str | None) -> Image | None:
 
 
 def primary(inputs: Sequence[Tensor], kind: Kind, where: str) -> int:
-    """The place of the input that the lane fills. inputs: without recurrent states.
+    """The place of the input that the lane fills. inputs: without recurrent states and those that the config fills.
 
     Problem (Exit.MODEL): more than one is left, or there is none.
     """
@@ -69,7 +69,8 @@ def primary(inputs: Sequence[Tensor], kind: Kind, where: str) -> int:
         where=where,
         what=f"the model has {len(inputs)} inputs and a lane fills one: {listed or 'none'}"
         + ("" if kind == "window" or any(image(tensor.shape) for tensor in inputs) else "; none of them is an image"),
-        remedy=f'Where an output is fed back at the next input, name both: {where}.state = {{ "output" = "input" }}',
+        remedy=f'Where an output is fed back at the next input, name both: {where}.state = {{ "output" = "input" }}; '
+        f'where an input always gets the same numbers, say them: {where}.inputs = {{ "input" = 0.5 }}',
         code=Exit.MODEL,
     )
 

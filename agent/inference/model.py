@@ -71,6 +71,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="Recurrent models: output name = input name, fed back at the next input; left out: found by name and shape."
         ),
     ] = {}
+    inputs: Annotated[
+        dict[str, float | tuple[float, ...]],
+        Meta(
+            description="Further inputs that always get the same numbers (a threshold, a picture's size): input name = number, or list of numbers."
+        ),
+    ] = {}
     layout: Annotated[
         Literal["nhwc", "nchw"] | None,
         Meta(description="Order of the image input's dimensions; left out: seen from its shape."),

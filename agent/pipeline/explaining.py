@@ -143,13 +143,20 @@ def _as_tensor(fact: TensorFact) -> Tensor:
 def _with_states(opened: _Opened, config: Config) -> _Opened:
     """With what is fed back, and the input that is filled."""
     pairs: tuple[tuple[int, int], ...] = ()
+    free = [place for place, one in enumerate(opened.inputs) if not _is_fixed(one, config)]
     try:
-        pairs = find_state(opened.inputs, opened.outputs, config.state, "")
-        rest = [place for place in range(len(opened.inputs)) if place not in {into for _, into in pairs}]
+        found = find_state([opened.inputs[place] for place in free], opened.outputs, config.state, "")
+        pairs = tuple((output, free[into]) for output, into in found)
+        rest = [place for place in free if place not in {into for _, into in pairs}]
         given = rest[primary([opened.inputs[place] for place in rest], "frame", "")]
         return msgspec.structs.replace(opened, states=pairs, given=given)
     except Problem as problem:
         return msgspec.structs.replace(opened, states=pairs, unfilled=problem)
+
+
+def _is_fixed(tensor: Tensor, config: Config) -> bool:
+    """The config says what it always gets."""
+    return tensor.name in config.inputs or tensor.signed in config.inputs
 
 
 def _read(config: Config, file: ModelFile, graph: Graph, opened: _Opened, labels: tuple[str, ...]) -> _Reading:
@@ -158,7 +165,11 @@ def _read(config: Config, file: ModelFile, graph: Graph, opened: _Opened, labels
         return _Reading(undecided=_wrong(opened.unfilled))
     fed, back = {into for _, into in opened.states}, {out for out, _ in opened.states}
     shapes = model_facts.shapes(opened.inputs, file.said.input_names)
-    others = [one for place, one in enumerate(shapes) if place not in fed and place != opened.given]
+    others = [
+        one
+        for place, one in enumerate(shapes)
+        if place not in fed and place != opened.given and not _is_fixed(opened.inputs[place], config)
+    ]
     inputs = (shapes[opened.given], *others)
     every = model_facts.shapes(opened.outputs, file.said.output_names, graph)
     outputs = tuple(one for place, one in enumerate(every) if place not in back)

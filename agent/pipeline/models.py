@@ -13,6 +13,7 @@ from agent.catalogue.fetch import cache_folder
 from agent.decoding import _recognise
 from agent.inference import Session, Tensor, backbone, metadata, model_file, model_graph, rescaling
 from agent.inference.features_input import FeaturesInput, check_numbers_input
+from agent.inference.fixed import Fixed
 from agent.inference.inputs import primary
 from agent.inference.metadata import Metadata
 from agent.inference.model import Config, Delegate
@@ -124,8 +125,12 @@ def put_together(
 ) -> Runner:
     """What recurrent models feed back is hidden, the decoder found, the input made ready. Problem (Exit.MODEL) as `open_model`."""
     said, inner = file.said, session
-    pairs = find_state(session.inputs, session.outputs, config.state, where)
     given_names, gotten_names = said.input_names, said.output_names
+    if config.inputs:
+        fixed = Fixed(session, config.inputs, where)
+        hidden = {place for place, tensor in enumerate(session.inputs) if tensor not in fixed.inputs}
+        given_names, session = without(given_names, hidden), fixed
+    pairs = find_state(session.inputs, session.outputs, config.state, where)
     if pairs:
         given_names = without(given_names, {into for _, into in pairs})
         gotten_names = without(gotten_names, {output for output, _ in pairs})

@@ -243,6 +243,23 @@ def test_a_recurrent_model_remembers_until_it_is_reset(tmp_path: Path) -> None:
         assert answers() == first
 
 
+def test_an_input_beside_the_picture_gets_what_the_config_says(tmp_path: Path) -> None:
+    path = tmp_path / "two.tflite"
+    tensors = [tensor("image", (1, 8, 8, 3)), tensor("rate", (1, 8, 8, 3)), tensor("sum", (1, 8, 8, 3))]
+    path.write_bytes(model([graph(tensors, [operator("ADD", [0, 1], [2])], inputs=[0, 1], outputs=[2])]))
+    frame = Frame(at_us=1, pixels=np.zeros((8, 8, 3), np.uint8))
+    with opened(path, decoder="raw", inputs={"rate": 0.0}) as runner:
+        zero = runner.look(frame).vectors
+    with opened(path, decoder="raw", inputs={"rate": 2.5}) as runner:
+        more = runner.look(frame).vectors
+    assert zero is not None
+    assert more is not None
+    np.testing.assert_allclose(more, zero + 2.5)
+    found = problem_of(path, decoder="raw")
+    assert "2 inputs" in found.what
+    assert f"{WHERE}.inputs" in found.remedy
+
+
 def test_states_that_the_config_names_are_looked_up(tmp_path: Path) -> None:
     path = tmp_path / "recurrent.tflite"
     path.write_bytes(recurrent())
