@@ -1,11 +1,13 @@
-# make demo | test | bench | docs | golden | lock | clean. Each makes its own environment in .venv; nothing outside this folder is
+# make demo | test | soak | bench | docs | golden | lock | clean. Each makes its own environment in .venv; nothing outside this folder is
 # touched, but for `make test` run by root on Debian, which installs the packages that it names.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check pytest bench docs golden lock environment packages clean
+SOAK_S ?= 1800
+
+.PHONY: demo test soak check pytest bench docs golden lock environment packages clean
 
 demo: $(READY)
 	@$(BIN)/python -m demo
@@ -30,6 +32,10 @@ check: $(READY)
 
 pytest: $(READY)
 	$(BIN)/pytest -rsfE -n 3 --dist loadfile
+
+# Everything that goes wrong at once, for half an hour.
+soak: packages $(READY)
+	EDGE_AGENT_SOAK_S=$(SOAK_S) $(BIN)/pytest -rP -o faulthandler_timeout=$$(($(SOAK_S) + 600)) tests/faults/test_everything_at_once.py
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks
