@@ -15,6 +15,7 @@ need arm-none-eabi-gcc gcc-arm-none-eabi "the firmware in its emulated board"
 need cc gcc "the firmware built for this machine"
 need openssl openssl "the tests with real certificates"
 need mount mount "a disk that is full"
+need mkfs.ext4 e2fsprogs "power cuts, and what wears the disk"
 if command -v cc >/dev/null 2>&1 || [ -n "$missing" ]; then
   [ -e /usr/include/stdio.h ] || { missing="$missing libc6-dev"; echo "packages: libc6-dev is missing (the firmware built for this machine)" >&2; }
 fi

@@ -96,14 +96,14 @@ class Field:
         self.events.append(f"{name}: {how}")
         self.links[name].quality = quality
 
-    def flap(self) -> None:
+    def flap(self, times: int = 5) -> None:
         link = self.links[self.rng.choice(NAMES)]
-        self.events.append("flaps")
-        for _ in range(5):
+        self.events.append(f"{times} flaps")
+        for _ in range(times):
             link.quality = BAD["no road"]
-            time.sleep(0.05)
+            time.sleep(0.05)  # a turn of the link's thread: whatever is open is reset
             link.quality = GOOD
-            time.sleep(self.rng.uniform(0.0, 0.4))
+            time.sleep(self.rng.uniform(0.0, 0.1))
 
     def kill_agent(self) -> None:
         name = self.rng.choice(NAMES)
@@ -218,6 +218,7 @@ def live(field: Field, rng: random.Random) -> None:
         *[field.road] * 6, field.flap, field.kill_agent, field.kill_subscriber, field.restart_broker, field.fill_disk, field.jump,
     ]  # fmt: skip
     end = time.monotonic() + SOAK_S
+    field.flap(200)
     while time.monotonic() < end:
         rng.choice(acts)()
         time.sleep(rng.uniform(0.5, 4.0))

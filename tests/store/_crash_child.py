@@ -1,6 +1,7 @@
 """What tests/store/test_crash.py kills: two lanes and a hook that makes items, as fast as the store takes them.
 
-`python _crash_child.py FOLDER REPORT`, with the project on PYTHONPATH: REPORT gets a line after each commit returned.
+`python _crash_child.py FOLDER REPORT [PAUSE_S]`, with the project on PYTHONPATH: REPORT gets a line after each commit returned. PAUSE_S: between two
+seconds of a lane.
 """
 
 import itertools
@@ -22,7 +23,7 @@ from agent.store.writer import Committed, open_store
 from agent.values import Bytes
 
 
-def main(folder: Path, report: Path) -> None:
+def main(folder: Path, report: Path, pause_s: float) -> None:
     clock = SystemClock()
     file = os.open(report, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -40,6 +41,8 @@ def main(folder: Path, report: Path) -> None:
     ) as store:
         store.submit(clock_job(clock.reading()))
 
+        never = threading.Event()
+
         def lane(name: str) -> None:
             for number in itertools.count():
                 found = Detections(
@@ -54,6 +57,7 @@ def main(folder: Path, report: Path) -> None:
                     inferences=inferences, events=(), models={"faces": (count, 0)}, measured={}, latencies={},
                 )  # fmt: skip
                 store.submit(lane_second_job(second), ends_group=number % 50 == 0)
+                clock.wait(never, pause_s)
 
         other = threading.Thread(target=lane, args=("pump",), daemon=True)
         other.start()
@@ -61,4 +65,4 @@ def main(folder: Path, report: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)

@@ -28,8 +28,9 @@ def test_ten_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_fifty_kills(tmp_path: Path) -> None:
-    kill_again_and_again(tmp_path, 50, random.Random(7))
+@pytest.mark.parametrize("seed", range(10))
+def test_three_hundred_kills(tmp_path: Path, seed: int) -> None:
+    kill_again_and_again(tmp_path, 30, random.Random(seed))
 
 
 def kill_again_and_again(folder: Path, kills: int, rng: random.Random) -> None:
