@@ -30,7 +30,7 @@ from agent.store.lane_rows import clock_job, is_news, lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
 from agent.store.writer import Committed, Job, Store, open_store
-from agent.summaries import event_items, rollup
+from agent.summaries import event_items, rollup, totals
 from agent.sync.sync import open_sync
 from agent.version import VERSION
 
@@ -139,6 +139,7 @@ def _open_store(loaded: Loaded, options: Options, units: Units, clock: Clock, st
         grains=build.grains(file),
         hooks=hooks(loaded, units),
         report=report,
+        totals=totals.totals,
     ) as store:
         yield store
 

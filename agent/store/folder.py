@@ -28,7 +28,7 @@ def unusable(path: Path, error: OSError | sqlite3.Error) -> Problem:
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return problem(
             path, f"the database is damaged ({error})",
-            "Move it away together with its -wal and -shm files and start again; `sqlite3 FILE .recover` reads what is left",
+            "Start the agent again: it sets the file aside, keeps what can be read of it, and says what is gone",
         )  # fmt: skip
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return problem(

@@ -129,7 +129,7 @@ class Group:
             self.fault(place, f"{type(error).__name__}: {error}", error)
         else:
             if self._hook_again_us.pop(number, None) is not None:
-                self._clear(place)
+                self.clear(place)
 
     def answer(self) -> None:
         """After the commit: debts are settled, tickets answered."""
@@ -140,7 +140,7 @@ class Group:
                 del transaction.owed[lane]
         for lane, count in transaction.unstored.items():
             self._unstored[lane] = self._unstored.get(lane, 0) + count
-        self._clear("store")
+        self.clear("store")
         for entry in self._entries:
             entry.ticket._answer(None)
         self._entries.clear()
@@ -186,6 +186,6 @@ class Group:
         self._told.fault(place, fact("store fault", place=place, error=what), self._clock.boot_us())
         log.debug(fact("store fault", place=place), exc_info=error)
 
-    def _clear(self, place: str) -> None:
+    def clear(self, place: str) -> None:
         if self._transaction.faults.pop(place, None) is not None:
             self._told.gone(place, fact("store fault is over", place=place))

@@ -17,21 +17,31 @@ REPLAY_BOOT = "replay"
 def greatest_id(connection: sqlite3.Connection) -> int:
     """The greatest row id that was ever given, also to rows that are gone."""
     parts = ("SELECT max(id) FROM result", "SELECT max(id) FROM tick", "SELECT max(id) FROM event", "SELECT max(id) FROM crossing",
-             "SELECT max(last_tick) FROM summary", "SELECT max(after_id) FROM epoch")  # fmt: skip
-    return max(connection.execute(part).fetchone()[0] or 0 for part in parts)
+             "SELECT max(last_tick) FROM summary", "SELECT max(after_id) FROM epoch",
+             "SELECT CAST(value AS INTEGER) FROM kept WHERE key = 'last_id'")  # fmt: skip
+    found = (connection.execute(part).fetchone() for part in parts)
+    return max(0 if row is None else row[0] or 0 for row in found)
 
 
 def decide(
-    connection: sqlite3.Connection, *, kernel_boot_id: str, device: str, anchor: Anchor | None, replay: bool = False
+    connection: sqlite3.Connection,
+    *,
+    kernel_boot_id: str,
+    device: str,
+    anchor: Anchor | None,
+    replay: bool = False,
+    damaged: bool = False,
 ) -> Identity:
-    """The running boot and epoch, entered when they are new. Inside a transaction of the caller."""
+    """The running boot and epoch, entered when they are new. Inside a transaction of the caller. damaged: what was there before is not whole."""
     connection.execute("INSERT OR IGNORE INTO boot (kernel_boot_id) VALUES (?)", (kernel_boot_id,))
     boot = int(connection.execute("SELECT id FROM boot WHERE kernel_boot_id = ?", (kernel_boot_id,)).fetchone()[0])
     newest = connection.execute(
         "SELECT id, text, boot, device, sess, after_id FROM epoch ORDER BY id DESC LIMIT 1"
     ).fetchone()
     if newest is None:
-        return _draw(connection, boot, device, None, "new", REPLAY_EPOCH if replay else secrets.token_hex(16))
+        prev = anchor.epoch if damaged and anchor is not None else None
+        first = "corrupt" if damaged else "new"
+        return _draw(connection, boot, device, prev, first, REPLAY_EPOCH if replay else secrets.token_hex(16))
     identifier, text, its_boot, its_device, session, after_id = newest
     # The anchor is written after the database, so a database that does not know its epoch or session is an older copy.
     behind = anchor is not None and (
@@ -39,7 +49,17 @@ def decide(
         if anchor.epoch == text
         else connection.execute("SELECT 1 FROM epoch WHERE text = ?", (anchor.epoch,)).fetchone() is None
     )
-    why = "restore" if behind else "rename" if its_device != device else "boot" if its_boot != boot else None
+    why = (
+        "corrupt"
+        if damaged
+        else "restore"
+        if behind
+        else "rename"
+        if its_device != device
+        else "boot"
+        if its_boot != boot
+        else None
+    )
     if why is None:
         return Identity(boot=boot, epoch=identifier, epoch_text=text, after_id=after_id, device=device)
     return _draw(connection, boot, device, text, why, secrets.token_hex(16))

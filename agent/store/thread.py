@@ -13,8 +13,9 @@ from agent.clock import Clock
 from agent.log import fact
 from agent.mailbox import Bounded, Closed
 from agent.problems import Problem
-from agent.store import anchor, folder
+from agent.store import anchor, folder, recovery
 from agent.store.group import Entry, Group
+from agent.store.retention import Retention
 from agent.store.settings import Config
 from agent.store.transaction import Hook, Transaction
 
@@ -22,6 +23,7 @@ from agent.store.transaction import Hook, Transaction
 _BUSY_TRIES = 12
 _DRAIN = 64
 _WELL_AGAIN = 1.02
+_RETAIN_AGAIN_US = 10_000_000
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +70,8 @@ class StoreThread:
 
     def __init__(self, path: Path, queue: Bounded[Entry], progress: Progress, transaction: Transaction, clock: Clock, settings: Config,
                  hooks: Sequence[Hook], report: Callable[[Committed], None] | None, free_bytes: Callable[[Path], int],
-                 session: int | None) -> None:  # fmt: skip
-        """session: the running epoch's last one, None where no anchor is kept."""
+                 session: int | None, retention: Retention | None = None) -> None:  # fmt: skip
+        """session: the running epoch's last one, None where no anchor is kept. retention: None where nothing is ever deleted."""
         self._path = path
         self._queue = queue
         self._progress = progress
@@ -80,19 +82,23 @@ class StoreThread:
         self._free_bytes = free_bytes
         self._session = session
         self._group = Group(transaction, path, hooks, clock, progress.unstored)
+        self._retention = retention
+        self._retain_again_us = 0
 
     def run(self) -> None:
         try:
             self._space()
             self._commit_group([])  # hooks find what the last run left
             while True:
+                more = self._transaction.again or (self._retention is not None and self._retention.more)
                 try:
-                    entries = self._queue.take_all(0.0 if self._transaction.again else 1.0, 1)
+                    entries = self._queue.take_all(0.0 if more else 1.0, 1)
                 except Closed:
                     break
+                self._space()
                 if entries or self._transaction.again:
-                    self._space()
                     self._commit_group(entries)
+                self._retain()
             self._checkpoint()
         except BaseException as error:  # noqa: BLE001  # it must reach everyone who waits
             self._die(error)
@@ -106,25 +112,40 @@ class StoreThread:
         except sqlite3.Error as error:
             log.warning(fact("store log not folded in", error=error))
 
+    def _retain(self) -> None:
+        """Makes room, after a group and while nothing is to be stored. What fails here is tried again; results are stored meanwhile."""
+        if self._retention is None or self._clock.boot_us() < self._retain_again_us:
+            return
+        try:
+            self._retention.run(self._transaction, self._progress.free)
+        except sqlite3.Error as error:
+            if folder.is_broken(error) and not folder.is_full(error, self._path.parent):
+                raise
+            self._retain_again_us = self._clock.boot_us() + _RETAIN_AGAIN_US
+            self._retention.more = False
+            self._group.fault("retention", str(folder.unusable(self._path, error)), error)
+        else:
+            self._group.clear("retention")
+
     def _space(self) -> None:
         progress, free = self._progress, self._free_bytes(self._path.parent)
         # Once low, it takes a little more to be well again: other programs' files come and go.
         low = free < self._settings.keep_free * (_WELL_AGAIN if progress.low_space else 1.0)
-        if low != progress.low_space:
+        full = self._retention is not None and self._retention.full
+        what = None
+        if low:
+            what = f"below keep_free ({self._settings.keep_free / 1e6:.1f} MB): results are not stored"
+        elif full:
+            what = f"at max_bytes ({(self._settings.max_bytes or 0) / 1e6:.1f} MB), and nothing more may go: results are not stored"
+        if what != progress.faults.get("space"):
             log.warning(
-                fact(
-                    "store space is low" if low else "store has space again",
-                    free=free,
-                    keep_free=self._settings.keep_free,
-                )
+                fact("store space is low", why=what, free=free) if what else fact("store has space again", free=free)
             )
-            if low:
-                progress.faults["space"] = (
-                    f"below keep_free ({self._settings.keep_free / 1e6:.1f} MB): results are not stored"
-                )
+            if what:
+                progress.faults["space"] = what
             else:
                 progress.faults.pop("space", None)
-        progress.free, progress.low_space, self._transaction.low_space = free, low, low
+        progress.free, progress.low_space, self._transaction.low_space = free, low, what is not None
 
     def _commit_group(self, entries: list[Entry]) -> None:
         """Runs the jobs of one group as they come, then the hooks, and commits."""
@@ -210,6 +231,9 @@ class StoreThread:
             dead = folder.problem(
                 self._path, f"the store thread failed ({type(error).__name__}: {error})", "Start the agent again"
             )
+        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
+            with suppress(OSError):
+                self._path.with_name(recovery.MARK).touch()
         log.error(fact("store ended", error=dead), exc_info=error)
         self._progress.faults["store"] = str(dead)
         self._progress.end(dead)

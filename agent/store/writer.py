@@ -5,6 +5,7 @@ has a savepoint: one that fails is undone alone. What a commit has returned for 
 A full disk undoes the group, is told to its tickets, counted by lane, and the thread goes on; a broken one ends the thread.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,17 +14,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent.clock import Clock
+from agent.log import fact
 from agent.mailbox import Bounded, Closed
 from agent.problems import Problem
-from agent.store import anchor, folder, identity
+from agent.store import anchor, folder, identity, recovery
 from agent.store.connection import connect_to_read, connect_to_write
 from agent.store.group import Entry, Ticket
 from agent.store.migrations import prepare
+from agent.store.retention import Retention
 from agent.store.settings import Config
+from agent.store.space import Holes
 from agent.store.thread import Committed, Progress, StoreThread
+from agent.store.totals import Totals
 from agent.store.transaction import Hook, Identity, Job, Transaction
 
 __all__ = ["Committed", "Hook", "Job", "Store", "Ticket", "open_store"]
+
+log = logging.getLogger(__name__)
 
 # Jobs that may wait for the store thread; a giver that finds no place is held back.
 PLACES = 256
@@ -103,15 +110,17 @@ class Store:
 @contextmanager
 def open_store(where: Path, *, clock: Clock, device: str, settings: Config, names: Sequence[tuple[str, str]] = (),
                grains: Mapping[str, Sequence[int]] = {}, hooks: Sequence[Hook] = (), report: Callable[[Committed], None] | None = None,
-               replay: bool = False, free_bytes: Callable[[Path], int] = folder.free_bytes) -> Iterator[Store]:  # fmt: skip
+               totals: Totals | None = None, replay: bool = False, free_bytes: Callable[[Path], int] = folder.free_bytes) -> Iterator[Store]:  # fmt: skip
     """Opens the data folder, runs its store thread, and at the end finishes every submitted job and commits.
 
     names: (kind, text) entered at once. grains: per lane the lengths of its summary windows, seconds. report: called on the store thread
-    after each commit has returned. replay: boot 1, epoch of 32 zeros, no anchor, an empty store. Problem (STORE) when the folder cannot be used.
+    after each commit has returned. totals: what an item adds up to that is deleted before it left (summaries/totals.py). replay: boot 1, epoch of 32 zeros, no anchor, an empty store. Problem (STORE) when the folder cannot be used.
     """
     with folder.locked(where):
         path = where / folder.DATABASE
+        recovered = None if replay else _recovered(path, clock, settings, free_bytes)
         new = not path.exists()
+        holes = Holes(path)
         try:
             connection = connect_to_write(path)
         except sqlite3.Error as error:
@@ -128,9 +137,12 @@ def open_store(where: Path, *, clock: Clock, device: str, settings: Config, name
                 if replay and connection.execute("SELECT 1 FROM epoch").fetchone():
                     raise folder.problem(path, "there is a store already", "Name a new file or folder for the replay")
                 who = identity.decide(
-                    connection, kernel_boot_id=identity.REPLAY_BOOT if replay else clock.boot_id(), device=device, anchor=marked, replay=replay
+                    connection, kernel_boot_id=identity.REPLAY_BOOT if replay else clock.boot_id(), device=device, anchor=marked, replay=replay,
+                    damaged=recovered is not None,
                 )  # fmt: skip
                 store = Store(where, who)
+                if recovered is not None:
+                    store.progress.faults["damage"] = recovered
                 transaction = Transaction(connection, who, identity.greatest_id(connection) + 1, store.progress.faults)
                 transaction.grains = {lane: tuple(seconds) for lane, seconds in grains.items()}
                 for kind, text in names:
@@ -143,13 +155,30 @@ def open_store(where: Path, *, clock: Clock, device: str, settings: Config, name
                 raise folder.unusable(path, error) from error
             except OSError as error:
                 raise folder.unusable(where, error) from error
+            retention = None if replay else Retention(path, settings, clock, totals, holes)
             thread = StoreThread(store.path, store.queue, store.progress, transaction, clock, settings, hooks, report, free_bytes,
-                                 None if replay else session)  # fmt: skip
+                                 None if replay else session, retention)  # fmt: skip
             thread.write_anchor()
             with _running(store, thread):
                 yield store
         finally:
             connection.close()
+            holes.close()
+
+
+def _recovered(path: Path, clock: Clock, settings: Config, free_bytes: Callable[[Path], int]) -> str | None:
+    """What was done about a damaged database, None where it is whole. Problem (STORE): it cannot be put right."""
+    try:
+        recovery.finish(path)
+        marked = anchor.read(path.parent)
+        damage = recovery.look(path, marked is not None, clock.boot_us)
+        if damage is None:
+            return None
+        found = recovery.recover(path, damage, marked, keep_free=settings.keep_free, free_bytes=free_bytes)
+        log.warning(fact("store recovered", what_happened=found))
+    except (OSError, sqlite3.Error) as error:
+        raise folder.unusable(path, error) from error
+    return str(found)
 
 
 @contextmanager

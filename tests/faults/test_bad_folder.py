@@ -70,11 +70,10 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_damaged_database(tmp_path: Path) -> None:
+    """`run` sets it aside and goes on (test_damaged_store.py); who only reads says what it is."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "edge.sqlite").write_bytes(b"this is no database " * 500)
-    config = write(tmp_path)
-    check_refused(config, "edge.sqlite", "the database is damaged", ".recover")
-    check_refused(config, "edge.sqlite", "the database is damaged", ".recover", name="status")
+    check_refused(write(tmp_path), "edge.sqlite", "the database is damaged", "sets the file aside", name="status")
 
 
 def test_a_store_of_a_newer_version(tmp_path: Path) -> None:

@@ -95,20 +95,12 @@ def test_who_may_not_write_the_folder_cannot_run_there_but_can_read(tmp_path: Pa
     assert caught.value.code is Exit.STORE
 
 
-def test_a_damaged_database_is_named_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "edge.sqlite").write_bytes(b"this is no database " * 500)
-    with pytest.raises(Problem, match="damaged") as caught:
-        open_once(tmp_path)
-    assert caught.value.code is Exit.STORE
-    assert "edge.sqlite" in caught.value.where
-    assert ".recover" in caught.value.remedy
-
-
-def test_a_database_cut_short_is_named(tmp_path: Path) -> None:
-    open_once(tmp_path)
-    os.truncate(tmp_path / "edge.sqlite", 4096 * 3)
-    with pytest.raises(Problem, match="damaged"):
-        open_once(tmp_path)
+def test_what_is_no_database_is_set_aside(tmp_path: Path) -> None:
+    strange = b"this is no database " * 500
+    (tmp_path / "edge.sqlite").write_bytes(strange)
+    with open_store(tmp_path, clock=ManualClock(), device="site/name", settings=Config()) as store:
+        assert "edge.sqlite.damaged-1" in store.faults["damage"]
+    assert (tmp_path / "edge.sqlite.damaged-1").read_bytes() == strange
 
 
 def test_an_empty_file_of_a_start_that_was_cut_off_becomes_a_store(tmp_path: Path) -> None:
@@ -224,4 +216,7 @@ def test_space_that_goes_up_and_down_at_the_limit_is_told_once(
         store.submit(lambda _: None, ends_group=True).wait(5)
         assert store.faults == {}
     said = [record.getMessage() for record in caplog.records if "space" in record.getMessage()]
-    assert [text.split(" free=")[0] for text in said] == ["store space is low", "store has space again"]
+    assert [text.partition(" why=")[0].partition(" free=")[0] for text in said] == [
+        "store space is low",
+        "store has space again",
+    ]

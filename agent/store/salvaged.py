@@ -1,0 +1,130 @@
+"""What must hold of a database that was put together from what a damaged one still had: every number is here or lost, no window comes twice."""
+
+import hashlib
+import sqlite3
+from collections.abc import Mapping
+
+from agent.store.anchor import Anchor
+from agent.store.reader import ranges
+
+CORRUPT = "corrupt"
+
+
+def settle(new: sqlite3.Connection, missing: Mapping[str, int | None], anchor: Anchor | None) -> int:
+    """Inside the transaction that filled `new`; how many numbers became lost. missing: tables of which something could not be read."""
+    _epochs(new, anchor)
+    _items(new)
+    _last_numbers(new)
+    count = _lose(new)
+    _summaries(new)
+    for table in ("result", "tick"):
+        gone = missing.get(table, 0)
+        if gone:  # ids of several lanes: which of them each was is not known, so they stand under no lane
+            new.execute(
+                "INSERT INTO removed (lane, why, results, ticks, events) VALUES (0, ?, ?, ?, 0) ON CONFLICT (lane, why) DO UPDATE SET"
+                " results = results + excluded.results, ticks = ticks + excluded.ticks",
+                (CORRUPT, gone if table == "result" else 0, gone if table == "tick" else 0),
+            )
+    return count
+
+
+def _epochs(new: sqlite3.Connection, anchor: Anchor | None) -> None:
+    """Items of an epoch whose row is gone have no name to travel under; the newest one's name stands in the anchor too."""
+    newest = new.execute(
+        "SELECT max(epoch) FROM (SELECT max(epoch) AS epoch FROM stream UNION SELECT max(epoch) FROM item)"
+    ).fetchone()[0]
+    known = new.execute("SELECT max(id) FROM epoch").fetchone()[0] or 0
+    texts = {text for (text,) in new.execute("SELECT text FROM epoch")}
+    if anchor is not None and anchor.epoch not in texts and (newest is None or newest > known):
+        device = (new.execute("SELECT device FROM epoch ORDER BY id DESC LIMIT 1").fetchone() or ("unknown/unknown",))[
+            0
+        ]
+        before = (new.execute("SELECT text FROM epoch ORDER BY id DESC LIMIT 1").fetchone() or (None,))[0]
+        new.execute(
+            "INSERT INTO epoch (id, text, prev, why, boot, after_id, sess, device) VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
+            (max(newest or 0, known + 1), anchor.epoch, before, CORRUPT, anchor.boot, anchor.session, device),
+        )
+    for table in ("item", "stream", "lost"):
+        new.execute(f"DELETE FROM {table} WHERE epoch NOT IN (SELECT id FROM epoch)")
+        new.execute(f"DELETE FROM {table} WHERE stream NOT IN (SELECT id FROM name)")
+
+
+def _items(new: sqlite3.Connection) -> None:
+    """Bytes that are not those that were numbered are no item."""
+    wrong = [
+        (number,)
+        for number, digest, body in new.execute("SELECT id, digest, body FROM item")
+        if hashlib.sha256(body).digest() != digest
+    ]
+    new.executemany("DELETE FROM item WHERE id = ?", wrong)
+
+
+def _last_numbers(new: sqlite3.Connection) -> None:
+    """A stream's last number is at least the greatest that is found anywhere: what was given is never given again, nor called not given."""
+    new.execute(
+        "INSERT INTO stream (epoch, stream, last_seq) SELECT epoch, stream, max(seq) FROM (SELECT epoch, stream, seq FROM item"
+        " UNION ALL SELECT epoch, stream, last FROM lost UNION ALL SELECT epoch, stream, seq FROM summary"
+        " WHERE epoch IN (SELECT id FROM epoch)) GROUP BY epoch, stream"
+        " ON CONFLICT (epoch, stream) DO UPDATE SET last_seq = max(last_seq, excluded.last_seq)"
+    )
+
+
+def _lose(new: sqlite3.Connection) -> int:
+    count = 0
+    columns = {row[1] for row in new.execute("PRAGMA table_info(epoch)")}
+    folded = "SELECT id FROM epoch WHERE folded = 1" if "folded" in columns else "SELECT NULL WHERE 0"
+    streams = new.execute(f"SELECT epoch, stream, last_seq FROM stream WHERE epoch NOT IN ({folded})").fetchall()
+    for epoch, stream, last in streams:
+        there = {seq for (seq,) in new.execute("SELECT seq FROM item WHERE epoch = ? AND stream = ?", (epoch, stream))}
+        for first, end in new.execute("SELECT first, last FROM lost WHERE epoch = ? AND stream = ?", (epoch, stream)):
+            there.update(range(first, end + 1))
+        gone = [number for number in range(1, last + 1) if number not in there]
+        new.executemany(
+            "INSERT INTO lost (epoch, stream, first, last, why, totals) VALUES (?, ?, ?, ?, ?, NULL)",
+            [(epoch, stream, first, end, CORRUPT) for first, end in ranges(gone)],
+        )
+        count += len(gone)
+    return count
+
+
+def _summaries(new: sqlite3.Connection) -> None:
+    """Where the newest summaries of a lane and grain are not there though their numbers were given, their rows must not be summed up again."""
+    greatest = max(
+        new.execute(f"SELECT max({column}) FROM {table}").fetchone()[0] or 0
+        for table, column in (("result", "id"), ("tick", "id"), ("event", "id"), ("summary", "last_tick"))
+    )
+    newest = new.execute("SELECT max(id) FROM epoch").fetchone()[0]
+    for lane, grain in new.execute("SELECT lane, grain FROM grain WHERE grain > 0").fetchall():
+        row = new.execute(
+            "SELECT stream, max(seq), max(last_tick) FROM summary WHERE lane = ? AND grain = ? AND epoch = ?",
+            (lane, grain, newest),
+        ).fetchone()
+        stream, seq, tick = row
+        if stream is None:
+            known = new.execute(
+                "SELECT stream FROM summary WHERE lane = ? AND grain = ? ORDER BY first_tick DESC LIMIT 1",
+                (lane, grain),
+            ).fetchone()
+            stream, seq = (known[0], 1) if known else (None, 1)
+            tick = new.execute(
+                "SELECT max(last_tick) FROM summary WHERE lane = ? AND grain = ?", (lane, grain)
+            ).fetchone()[0]
+        last = new.execute("SELECT last_seq FROM stream WHERE epoch = ? AND stream = ?", (newest, stream)).fetchone()
+        whole = stream is not None and (last is None or last[0] <= max(seq or 0, 1))
+        if whole or (
+            stream is None and not new.execute("SELECT 1 FROM summary LIMIT 1").fetchone() and _none_given(new)
+        ):
+            continue
+        new.execute("UPDATE grain SET from_id = ? WHERE lane = ? AND grain = ?", (greatest + 1, lane, grain))
+        for table in ("result", "tick"):
+            new.execute(f"DELETE FROM {table} WHERE lane = ? AND id > ?", (lane, tick or 0))
+
+
+def _none_given(new: sqlite3.Connection) -> bool:
+    """No summary was ever numbered: all windows are still open."""
+    return (
+        new.execute(
+            "SELECT 1 FROM stream JOIN name ON name.id = stream WHERE text LIKE 'summary/%' AND last_seq > 0 LIMIT 1"
+        ).fetchone()
+        is None
+    )

@@ -1,0 +1,85 @@
+"""A card that goes bad: the real agent over a database with a damaged page, found at the start and while it runs."""
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from peers.agents import Agent, agent, opened, scene, store_path, wait_for, write_config
+from peers.troubled import status
+
+from agent.problems import Exit
+
+PAGE = 4096
+
+
+def overwrite(path: Path, table: str) -> None:
+    """A page in the middle of a table."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        pages = [
+            row[0]
+            for row in connection.execute("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf'", (table,))
+        ]
+    with path.open("r+b") as file:
+        file.seek((pages[len(pages) // 2] - 1) * PAGE)
+        file.write(b"\xa5" * PAGE)
+
+
+def results(path: Path) -> int:
+    try:
+        with opened(path) as connection:
+            return int(connection.execute("SELECT count(*) FROM result").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def test_it_goes_on_after_damage_that_a_cut_left(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "gate-07", scene(tmp_path), rate_hz=50.0)
+    path = store_path(config)
+    with agent(config) as running:
+        wait_for(lambda: results(path) > 400, 60, "results")
+        running.kill()
+    overwrite(path, "result")
+    path.with_name("edge.sqlite-wal").touch()
+    before = results(path)
+    with agent(config) as running:
+        wait_for(lambda: path.with_name("edge.sqlite.damaged-1").exists() and results(path) > 0, 30, "the recovery")
+        wait_for(lambda: status(config)[1].get("faults", {}).get("damage"), 30, "the word of it in status")
+        now = results(path)
+        wait_for(lambda: results(path) > now + 20, 30, "new results")
+        assert running.terminate()[0] == 0, running.text
+    assert "the database was damaged" in running.text
+    assert before == 0, "the damaged page could not be read"
+    with opened(path) as connection:
+        assert connection.execute("SELECT why FROM epoch ORDER BY id").fetchall() == [("new",), ("corrupt",)]
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_damage_that_is_met_while_it_runs_ends_it_and_the_next_start_recovers(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "gate-07", scene(tmp_path), rate_hz=50.0)
+    path = store_path(config)
+    with agent(config) as running:
+        wait_for(lambda: results(path) > 200, 60, "results")
+        assert running.terminate()[0] == 0
+    overwrite(path, "stream")
+    running = Agent(config)
+    code = running.process.wait(30) if _ends(running) else None
+    if code is None:  # the damage lay where the start looks: it recovered at once
+        running.terminate()
+    else:
+        assert code == Exit.STORE
+        assert "Start the agent again" in running.text
+        with agent(config) as again:
+            wait_for(lambda: path.with_name("edge.sqlite.damaged-1").exists(), 30, "the recovery")
+            assert again.terminate()[0] == 0
+    assert path.with_name("edge.sqlite.damaged-1").exists()
+
+
+def _ends(running: Agent) -> bool:
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        if running.process.poll() is not None:
+            return True
+        time.sleep(0.05)
+    return False
