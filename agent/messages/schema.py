@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from agent.messages.audit import Audit
 from agent.messages.birth import Birth
-from agent.messages.commands import MAX_EXPIRY_S, Answer, ResendRequest
+from agent.messages.commands import MAX_EXPIRY_S, Answer, LedgerRequest, Request, ResendRequest
 from agent.messages.event import Event
 from agent.messages.ledger import Ledger
 from agent.messages.status import Status
@@ -27,6 +28,9 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "summary": Summary,
     "gap": Gap,
     "event": Event,
+    "audit": Audit,
+    "request": Request,
+    "ledgerRequest": LedgerRequest,
     "resend": ResendRequest,
     "answer": Answer,
 }
@@ -54,6 +58,19 @@ CHANNELS: dict[str, tuple[str, tuple[str, ...], bool, int | None, str, str]] = {
         "Late and resent windows, usually as batches (NDJSON, zlib).",
     ),
     "backEvent": ("back/event/{lane}", ("event",), False, None, "device", "Late and resent events, as batches."),
+    "liveAudit": ("live/audit", ("audit",), False, 86_400, "device", "Each request and what came of it."),
+    "backAudit": ("back/audit", ("audit",), False, None, "device", "Late and resent audit items, as batches."),
+    "commandPing": ("cmd/ping", ("request",), False, MAX_EXPIRY_S, "subscriber", "Is it there?"),
+    "commandStatus": ("cmd/status", ("request",), False, MAX_EXPIRY_S, "subscriber", "How does it do?"),
+    "commandBirth": ("cmd/birth", ("request",), False, MAX_EXPIRY_S, "subscriber", "Birth again."),
+    "commandLedger": (
+        "cmd/ledger",
+        ("ledgerRequest",),
+        False,
+        MAX_EXPIRY_S,
+        "subscriber",
+        "The ledger again, and whole.",
+    ),
     "commandResend": ("cmd/resend", ("resend",), False, MAX_EXPIRY_S, "subscriber", "Asks for numbers again."),
     "answers": ("ans/{caller}", ("answer",), False, 3_600, "device", "Answers to commands."),
 }

@@ -9,6 +9,7 @@ from typing import Any
 from agent.clock import Clock
 from agent.config.read import Loaded
 from agent.messages import birth as message
+from agent.messages.commands import COMMANDS
 from agent.messages.envelope import Quality, grain_seconds
 from agent.messages.times import text_ms
 from agent.pipeline.live_lane import LiveLane
@@ -39,7 +40,7 @@ def make_birth(
         tq=Quality(s=reading.source, e=reading.error_ms),  # type: ignore[arg-type]  # the clock has these words
         lanes=_lanes(loaded, states, lane),
         streams=_streams(loaded),
-        cmds={"resend": 1},
+        cmds=COMMANDS,
     )
 
 

@@ -78,9 +78,9 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             recorder=recorder,
             place=loaded.placed,
         )
-        sync = None
+        state_file = StateFile(store, clock, stop)
         if file.mqtt is not None and not options.offline:
-            sync = stack.enter_context(
+            state_file.sync = stack.enter_context(
                 open_sync(
                     store,
                     file.mqtt,
@@ -90,10 +90,10 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
                     clock=clock,
                     stop=stop,
                     rng=random.Random(f"{begun_us}{os.getpid()}"),
+                    allowed=file.commands,
+                    says=lambda: state_file.body(supervisor.states()),
                 )
             )
-
-        state_file = StateFile(store, sync, clock, stop)
 
         def look() -> None:
             store.check()

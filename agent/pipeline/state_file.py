@@ -24,11 +24,11 @@ _LATEST_US = 5_000_000  # no change waits longer
 
 
 class StateFile:
-    """sync: None where nothing is sent. stop: once set, what is told is written whatever was written before."""
+    """sync: set once it runs; None where nothing is sent. stop: once set, what is told is written whatever was written before."""
 
-    def __init__(self, store: Store, sync: Sync | None, clock: Clock, stop: threading.Event) -> None:
+    def __init__(self, store: Store, clock: Clock, stop: threading.Event) -> None:
         self._store = store
-        self._sync = sync
+        self.sync: Sync | None = None
         self._clock = clock
         self._stop = stop
         self._told: Any = None
@@ -45,21 +45,24 @@ class StateFile:
             return
         self._written_us.append(self._clock.boot_us())
         self._told = self._beside_lanes()
-        body = {
-            "at_us": self._clock.boot_us(),
-            "boot": self._clock.boot_id(),
-            "pid": os.getpid(),
-            "lanes": lanes,
-            "link": self._sync.state if self._sync is not None else None,
-            "unstored": dict(self._store.unstored),
-            "faults": dict(self._store.faults),
-        }
         path = self._store.folder / "state.json"
         try:
-            path.with_suffix(".new").write_bytes(msgspec.json.encode(body))
+            path.with_suffix(".new").write_bytes(msgspec.json.encode(self.body(lanes)))
             path.with_suffix(".new").replace(path)
         except OSError as error:
             logging.getLogger(__name__).debug(fact("state not written", error=error))
+
+    def body(self, lanes: Mapping[str, LaneState]) -> dict[str, Any]:
+        """How the agent does now."""
+        return {
+            "at_us": self._clock.boot_us(),
+            "boot": self._clock.boot_id(),
+            "pid": os.getpid(),
+            "lanes": {name: msgspec.to_builtins(state) for name, state in lanes.items()},
+            "link": msgspec.to_builtins(self.sync.state) if self.sync is not None else None,
+            "unstored": dict(self._store.unstored),
+            "faults": dict(self._store.faults),
+        }
 
     def _may_write(self) -> bool:
         written, now_us = self._written_us, self._clock.boot_us()
@@ -71,7 +74,7 @@ class StateFile:
         )
 
     def _beside_lanes(self) -> tuple[Any, ...]:
-        link = self._sync.state if self._sync is not None else None
+        link = self.sync.state if self.sync is not None else None
         return (
             None if link is None else (link.connected, link.problem),
             dict(self._store.faults),

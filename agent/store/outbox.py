@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from agent.store.reader import ranges as runs
 from agent.store.transaction import Transaction
 
 
@@ -71,3 +72,18 @@ def fate(connection: sqlite3.Connection, epoch_text: str, stream_text: str) -> F
         "SELECT first, last, why FROM lost WHERE epoch = ? AND stream = ? ORDER BY first", (epoch, stream)
     )
     return Fate(hi=hi, lost=[(first, last, why) for first, last, why in lost])
+
+
+def held_of(
+    connection: sqlite3.Connection, epoch_text: str, stream_text: str, ranges: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Which of these numbers of a stream are held back."""
+    numbers: list[int] = []
+    for first, last in ranges:
+        rows = connection.execute(
+            "SELECT item.seq FROM item JOIN epoch ON epoch.id = item.epoch JOIN name ON name.id = item.stream WHERE epoch.text = ?"
+            " AND name.kind = 'stream' AND name.text = ? AND item.seq BETWEEN ? AND ? AND item.state = 3 ORDER BY item.seq",
+            (epoch_text, stream_text, first, last),
+        )
+        numbers += [seq for (seq,) in rows]
+    return runs(numbers)

@@ -26,6 +26,10 @@ class Births:
         self._wait_us = BIRTH_US
         self._due_us = self._said_us = 0
 
+    def again(self) -> None:
+        """It is published again, changed or not."""
+        self._digest, self._due_us = "", 0
+
     def take(self) -> bytes | None:
         """What is to be published now."""
         now_us = self._clock.boot_us()

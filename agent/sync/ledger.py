@@ -69,7 +69,7 @@ class Ledgers:
             boot=running.boot,
             n=max(1, number),
             at=times.text_ms(reading.at_us + reading.utc_offset_us),
-            streams=_stream_ledgers(running),
+            streams=stream_ledgers(running),
             older=[
                 messages.Older(
                     d=epoch.device,
@@ -77,7 +77,7 @@ class Ledgers:
                     prev=epoch.prev,
                     why=epoch.why,
                     n=epoch.ledger_n,
-                    streams=_stream_ledgers(epoch),
+                    streams=stream_ledgers(epoch),
                 )
                 for epoch in older
             ],
@@ -90,7 +90,7 @@ class Ledgers:
         return msgspec.json.encode(msgspec.structs.replace(ledger, n=1, at="", older=older))
 
 
-def _stream_ledgers(epoch: reader.EpochState) -> dict[str, messages.StreamLedger]:
+def stream_ledgers(epoch: reader.EpochState) -> dict[str, messages.StreamLedger]:
     return {
         name: messages.StreamLedger(
             hi=state.hi,

@@ -117,7 +117,14 @@ class Sender:
 
     @property
     def resending(self) -> bool:
+        """Something that was asked for waits to be handed over."""
         return bool(self._resend)
+
+    @property
+    def resent(self) -> bool:
+        """Everything that was asked for is acknowledged by the broker."""
+        on_their_way = (*self._sent.values(), *filter(None, [self._parked]))
+        return not self._resend and all(out.stream is not None for out in on_their_way)
 
     def resend(self, asked: list[Item]) -> None:
         """Items of one stream of one epoch, in order, that go out on `back/` again."""

@@ -16,10 +16,10 @@ from agent.messages.status import Status
 from agent.store import items, reader
 from agent.store.transaction import Transaction
 from agent.store.writer import Store
-from agent.sync import commands
 from agent.sync.births import Births
 from agent.sync.connection import Connection
 from agent.sync.ledger import Ledgers
+from agent.sync.requests import Requests
 from agent.sync.sender import Sender
 from agent.sync.session import Message
 
@@ -27,8 +27,6 @@ from agent.sync.session import Message
 STEP_S = 0.1
 LEDGER_S = 900.0
 STATUS_AGAIN_S = 5.0
-# Requests that may wait while one is answered.
-_REQUESTS = 8
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +101,7 @@ class Service:
 
     def __init__(
         self, store: Store, connection: Connection, sender: Sender, ledgers: Ledgers, identity: Identity, birth: Callable[[], Birth],
-        clock: Clock, *, ledger_s: float = LEDGER_S, store_limit_s: float = 5.0,
+        requests: Requests, clock: Clock, *, ledger_s: float = LEDGER_S, store_limit_s: float = 5.0,
     ) -> None:  # fmt: skip
         self._store = store
         self._connection = connection
@@ -121,13 +119,16 @@ class Service:
         self._ledger_due_us = 0
         self._status_us = clock.boot_us() - round(STATUS_AGAIN_S * 1e6)  # the first time at once
         self._status_due = False
-        self._requests: deque[Message] = deque()
+        self._requests = requests
+        self._resends = False
         self._commits = 0
         device = identity.device
         self._say(topics.status(device), self._online)
         self._look_at_birth()
         self._say_ledger()
         connection.subscribe([topics.commands(device), topics.status(device)])
+        for asked in requests.carry_on():
+            self._resend(asked)
 
     def step(self, limit_s: float = STEP_S) -> None:
         """Sends what may go, takes what came, waits at most this long."""
@@ -178,8 +179,11 @@ class Service:
         if self._status_due and now_us - self._status_us >= STATUS_AGAIN_S * 1e6:
             self._status_due, self._status_us = False, now_us
             self._say(topics.status(self._identity.device), self._online)
-        while self._requests and not self._sender.resending:
-            self._answer(self._requests.popleft(), busy=False)
+        if self._resends and self._sender.resent:
+            self._resends = False
+            self._requests.sent()
+        while self._requests.waiting and not self._sender.resending:
+            self._answer(self._requests.waiting.popleft())
 
     def _look_at_birth(self) -> None:
         payload = self._births.take()
@@ -235,20 +239,23 @@ class Service:
             if message.payload != self._online:
                 self._status_due = True
             return
-        if self._sender.resending:
-            if len(self._requests) < _REQUESTS:
-                self._requests.append(message)
-            else:
-                self._answer(message, busy=True)
-            return
-        self._answer(message, busy=False)
+        self._answer(message)
 
-    def _answer(self, message: Message, *, busy: bool) -> None:
-        outcome = commands.take(message, self._identity.device, self._store, busy=busy)
-        log.info(fact("request", outcome=outcome.what))
-        if outcome.resend:
-            self._sender.resend(outcome.resend)
+    def _answer(self, message: Message) -> None:
+        outcome = self._requests.take(message, busy=self._sender.resending)
+        if outcome is None:
+            return
+        if outcome.effect.resend:
+            self._resend(list(outcome.effect.resend))
+        if outcome.effect.birth:
+            self._births.again()
+        if outcome.effect.ledger:
+            self._say_ledger()
         if outcome.topic is not None:
             self._says.append(
                 Says(outcome.topic, outcome.payload, retain=False, expiry_s=3600, correlation=outcome.correlation)
             )
+
+    def _resend(self, asked: list[items.Item]) -> None:
+        self._resends = True
+        self._sender.resend(asked)

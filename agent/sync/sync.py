@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,7 @@ from agent.sync.address import Address, read_address
 from agent.sync.connection import open_connection
 from agent.sync.ledger import Ledgers
 from agent.sync.link import Interrupted
+from agent.sync.requests import Requests
 from agent.sync.sender import Counts, Sender
 from agent.sync.serve import LEDGER_S, Service, draw_identity
 from agent.sync.session import Will
@@ -68,7 +70,7 @@ class Sync:
 
     def __init__(
         self, store: Store, settings: sync_settings.Config, *, device: str, birth: Callable[[], Birth], config_digest: str,
-        clock: Clock, stop: threading.Event, rng: random.Random, ledger_s: float, address: Address, wake: Wake,
+        clock: Clock, stop: threading.Event, rng: random.Random, ledger_s: float, address: Address, wake: Wake, requests: Requests,
     ) -> None:  # fmt: skip
         self._store = store
         self._settings = settings
@@ -85,6 +87,7 @@ class Sync:
         self._send_until_us = self._end_us = 0
         self._counts = Counts()
         self._ledgers = Ledgers(store, device, clock)
+        self._requests = requests
         self._repeated = Repeated(log)
         self._short = 0  # connections in a row that ended at once
         self._acknowledged = False  # whether the broker took anything on the newest connection
@@ -182,6 +185,7 @@ class Sync:
                     self._ledgers,
                     identity,
                     self._birth,
+                    self._requests,
                     self._clock,
                     ledger_s=self._ledger_s,
                 )
@@ -226,12 +230,14 @@ def open_sync(
     stop: threading.Event,
     rng: random.Random,
     ledger_s: float = LEDGER_S,
+    allowed: sync_settings.Commands | None = None,
+    says: Callable[[], dict[str, Any]] = dict,
 ) -> Iterator[Sync]:
     """Runs the sync thread; leaving the `with` closes it in order (`Sync.close`), before the store is closed.
 
     device: "site/name". birth: called on the sync thread, at each connect and every few seconds. config_digest: as in status. stop: once set,
     no new connection is begun; a standing one goes on until the end, so that what the lanes still store goes out. ledger_s: between two ledgers,
-    if anything changed. Problem (CONFIG): an address, certificate or key that cannot be right.
+    if anything changed. allowed: who may ask for what, None: anybody. says: the answer to cmd/status. Problem (CONFIG): an address, certificate or key that cannot be right.
     """
     address = read_address(settings)
     if address.tls:
@@ -240,6 +246,7 @@ def open_sync(
         sync = Sync(
             store, settings, device=device, birth=birth, config_digest=config_digest, clock=clock, stop=stop, rng=rng,
             ledger_s=ledger_s, address=address, wake=wake,
+            requests=Requests(store, device, clock, allowed=allowed, says=says, store_limit_s=STORE_LIMIT_S),
         )  # fmt: skip
         try:
             yield sync

@@ -73,6 +73,15 @@ BIRTH = (
 )
 RESEND = f'{{"v":1,"id":"01J","caller":"cloud","args":{{"epoch":"{EPOCH}","st":"summary/yard/m1","ranges":[[3,9],[12,12]],"max_bytes":1000000}}}}'
 ANSWER = '{"v":1,"id":"01J","code":"accepted","msg":"2 queued","data":{"queued":[[3,4]],"unknown":[[5,9]]}}'
+AUDIT = (
+    "{"
+    + HEAD % ("aud", "audit", 3, 3)
+    + ","
+    + TAIL
+    + ',"t":"2026-11-24T03:01:00.400Z","who":"ops@acme","cmd":"resend","id":"01J","code":"ok","msg":"3 items go out","count":1}'
+)
+REQUEST = '{"v":1,"id":"01J","caller":"ops@acme","args":{}}'
+LEDGER_REQUEST = f'{{"v":1,"id":"01J","caller":"ops@acme","args":{{"epoch":"{EPOCH}","st":null,"after":["{EPOCH}","event/yard"]}}}}'
 GOLDEN: dict[str, tuple[str, str]] = {
     "status": ("status", STATUS),
     "birth": ("birth", BIRTH),
@@ -81,6 +90,9 @@ GOLDEN: dict[str, tuple[str, str]] = {
     "summary-plain": ("summary", PLAIN_SUMMARY),
     "gap": ("gap", GAP),
     "event": ("event", EVENT),
+    "audit": ("audit", AUDIT),
+    "request": ("request", REQUEST),
+    "ledger-request": ("ledgerRequest", LEDGER_REQUEST),
     "resend": ("resend", RESEND),
     "answer": ("answer", ANSWER),
 }

@@ -33,7 +33,7 @@ def test_what_changes_all_the_time_is_written_ten_times_at_once_then_every_5_s_a
     clock, stop = ManualClock(boot_us=5_000_000), threading.Event()
     settings = Config(max_loss_s=0.2, keep_free=Bytes(0))
     with open_store(tmp_path, clock=clock, device="test/gate-07", settings=settings) as store:
-        file, times = StateFile(store, None, clock, stop), set[int]()
+        file, times = StateFile(store, clock, stop), set[int]()
         for turn in range(1_000):  # 100 s of a lane that is another at each look
             file.tell(lanes("running" if turn % 2 else "failed"))
             times.add(written(store)["at_us"])
@@ -57,7 +57,7 @@ def test_a_fault_and_the_first_input_that_is_not_stored_are_news(tmp_path: Path)
     clock = ManualClock(boot_us=5_000_000)
     settings = Config(max_loss_s=0.2, keep_free=Bytes(0))
     with open_store(tmp_path, clock=clock, device="test/gate-07", settings=settings) as store:
-        file = StateFile(store, None, clock, threading.Event())
+        file = StateFile(store, clock, threading.Event())
         file.tell(lanes("running"))
         assert not file.has_changed()
         store.progress.faults["lane yard"] = "it does not fit"
