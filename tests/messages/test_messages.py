@@ -81,7 +81,9 @@ AUDIT = (
     + ',"t":"2026-11-24T03:01:00.400Z","who":"ops@acme","cmd":"resend","id":"01J","code":"ok","msg":"3 items go out","count":1}'
 )
 REQUEST = '{"v":1,"id":"01J","caller":"ops@acme","args":{}}'
-LEDGER_REQUEST = f'{{"v":1,"id":"01J","caller":"ops@acme","args":{{"epoch":"{EPOCH}","st":null,"after":["{EPOCH}","event/yard"]}}}}'
+LEDGER_REQUEST = (
+    f'{{"v":1,"id":"01J","caller":"ops@acme","args":{{"epoch":"{EPOCH}","st":null,"after":["{EPOCH}","event/yard"]}}}}'
+)
 GOLDEN: dict[str, tuple[str, str]] = {
     "status": ("status", STATUS),
     "birth": ("birth", BIRTH),
