@@ -85,8 +85,6 @@ def _summaries(lane: Lane, key: Key, walk: Walk) -> None:
     for index, grain in enumerate(grains):
         if grain in grains[:index]:
             walk.note((*key, index), f"{shown(grain)} stands there twice", "Take one out.")
-        elif grain == "d1" or _SHORT_GRAINS.get(grain) == "d1":
-            walk.note((*key, index), "this version makes no day summaries", "Take it out; a day is the sum of its h1.")
         elif grain in _SHORT_GRAINS:
             walk.note((*key, index), f"{shown(grain)} has a name of its own", f'Write "{_SHORT_GRAINS[grain]}".')
 

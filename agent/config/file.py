@@ -68,7 +68,8 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     summaries: Annotated[
         tuple[Grain, ...],
         Meta(
-            min_length=1, description="Windows that are summed up and sent: m1 a minute, h1 an hour, s10 ten seconds."
+            min_length=1,
+            description="Windows that are summed up and sent: m1 a minute, h1 an hour, d1 a day (made of its hours, so h1 comes with it), s10 ten seconds.",
         ),
     ] = ("m1", "h1")
     source: Annotated[Kind, Meta(description="Where its inputs come from.", extra={"room": "sources"})]

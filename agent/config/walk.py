@@ -24,7 +24,7 @@ _PATTERNS = {
     NAME_PATTERN: "a name of a-z, 0-9, _ and -, at most 63 long, that begins with a letter or a digit",
     r"^[0-9a-f]{64}$": "64 digits of 0-9 and a-f",
     r"^mqtts?://": "an address that begins with mqtts:// (or mqtt://)",
-    r"^(m1|h1|d1|s[1-9][0-9]{0,4})$": "m1, h1, or s and a number of seconds, as s10",
+    r"^(m1|h1|d1|s[1-9][0-9]{0,4})$": "m1, h1, d1, or s and a number of seconds, as s10",
 }
 _TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "a text"), (dict, "a table"), (list, "a list"),

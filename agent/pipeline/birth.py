@@ -10,8 +10,9 @@ from agent.clock import Clock
 from agent.config.read import Loaded
 from agent.messages import birth as message
 from agent.messages.commands import COMMANDS
-from agent.messages.envelope import Quality, grain_seconds
+from agent.messages.envelope import Quality, summary_stream
 from agent.messages.times import text_ms
+from agent.pipeline import build
 from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.supervisor import LaneState
 from agent.store import reader
@@ -57,11 +58,9 @@ def _lanes(loaded: Loaded, states: Mapping[str, LaneState], lane: Callable[[str]
 def _streams(loaded: Loaded) -> dict[str, message.StreamInfo]:
     """Every stream that this config makes."""
     found: dict[str, message.StreamInfo] = {}
-    for name, lane in loaded.file.lane.items():
-        for grain in lane.summaries:
-            found[f"summary/{name}/{grain}"] = message.StreamInfo(
-                grain=grain_seconds(grain), schema="summary", units={}
-            )
+    for name, grains in build.grains(loaded.file).items():
+        for grain_s in grains:
+            found[summary_stream(name, grain_s)] = message.StreamInfo(grain=grain_s, schema="summary", units={})
     for rule in loaded.file.rule.values():
         found[f"event/{rule.lane}"] = message.StreamInfo(grain=None, schema="event", units={})
     return found

@@ -13,13 +13,14 @@ from agent.config.kinds import load
 from agent.config.read import Loaded
 from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
-from agent.messages.envelope import grain_seconds
+from agent.messages.envelope import grain_seconds, summary_stream
 from agent.pipeline.lane import Loop, Model
 from agent.pipeline.models import Machine, file_digest, open_model, trials_folder
 from agent.pipeline.runner import Runner
 from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
 from agent.records import LaneSecond
+from agent.summaries import merged
 
 if TYPE_CHECKING:
     from agent.inference.turns import Turns
@@ -117,15 +118,22 @@ def names(file: File) -> list[tuple[str, str]]:
     for name, lane in file.lane.items():
         found += [("model", model) for model in lane.model]
         found += [("zone", zone) for zone in lane.zone]
-        found += [("stream", f"summary/{name}/{grain}") for grain in lane.summaries]
+        found += [("stream", summary_stream(name, grain_s)) for grain_s in grains(file)[name]]
     found += [("rule", rule) for rule in file.rule]
     found += [("stream", f"event/{lane}") for lane in dict.fromkeys(rule.lane for rule in file.rule.values())]
     return list(dict.fromkeys(found))
 
 
 def grains(file: File) -> dict[str, tuple[int, ...]]:
-    """Per lane the lengths of its summary windows in seconds."""
-    return {name: tuple(grain_seconds(grain) for grain in lane.summaries) for name, lane in file.lane.items()}
+    """Per lane the lengths of its summary windows in seconds, with those that others are merged from."""
+    return {
+        name: tuple(sorted({part for grain in lane.summaries for part in _with_finer(grain_seconds(grain))}))
+        for name, lane in file.lane.items()
+    }
+
+
+def _with_finer(grain_s: int) -> tuple[int, ...]:
+    return (grain_s, merged.FROM[grain_s]) if grain_s in merged.FROM else (grain_s,)
 
 
 def model_digests(loaded: Loaded) -> dict[str, dict[str, str]]:

@@ -15,7 +15,7 @@ import msgspec
 from agent.messages.envelope import summary_stream
 from agent.store import items
 from agent.store.transaction import Hook, Transaction
-from agent.summaries import bodies, content
+from agent.summaries import bodies, content, merged
 from agent.summaries.rows import Rows, last_number
 from agent.summaries.windows import SECOND_US, Run, epoch_of, utc_of_end, window_start
 
@@ -34,14 +34,15 @@ def hook(
     *,
     units: Mapping[str, Mapping[str, str]] = {},
     video_bits_per_s: int = bodies.VIDEO_BITS_PER_S,
+    merged_from: Mapping[int, int] = merged.FROM,
 ) -> Hook:
     """The hook for `open_store`: what no row says about the lanes.
 
     models: lane → model → sha256 in hex. video: lanes whose input is video. units: lane → reading → unit, looked up when a window closes, so
     it may be filled while the lane runs. Which grains are made is the store's table `grain`; one that the config no longer lists is closed
-    to its last row before the start and then given up.
+    to its last row before the start and then given up. merged_from: grain → the finer one it is merged from; all others are read from rows.
     """
-    return Rollup(config_digest, models, video, units, video_bits_per_s).close_windows
+    return Rollup(config_digest, models, video, units, video_bits_per_s, merged_from).close_windows
 
 
 class _Tick(NamedTuple):
@@ -76,12 +77,14 @@ class Rollup:
         video: Collection[str],
         units: Mapping[str, Mapping[str, str]],
         video_bits_per_s: int,
+        merged_from: Mapping[int, int],
     ) -> None:
         self._config_digest = config_digest
         self._models = models
         self._video = frozenset(video)
         self._units = units
         self._video_bits_per_s = video_bits_per_s
+        self._merged_from = merged_from
         self._rows = Rows()
         self._series: dict[tuple[int, int], _Series] = {}
         self._newest: _Tick | None = None
@@ -98,7 +101,9 @@ class Rollup:
         try:
             self._refresh(transaction)
             self._left = MOST_WINDOWS
-            for key, series in list(self._series.items()):
+            for key, series in sorted(
+                self._series.items(), key=lambda pair: pair[0][1]
+            ):  # what is merged comes after what it is of
                 if series.retry_at_us <= transaction.now_us and self._left:
                     given_up = self._given_up(transaction, series)
                     if self._advance(transaction, series, self._start_tick if given_up else newest.id) and given_up:
@@ -152,6 +157,8 @@ class Rollup:
         """Reads the ticks up to an id and closes what is over. True when none of them is left, nor an open run."""
         place = f"summary {series.lane_name} {series.grain_s} s"
         try:
+            if (finer_s := self._merged_from.get(series.grain_s)) is not None:
+                return self._merge(transaction, series, finer_s, until)
             while series.read_to < until:
                 ticks = transaction.connection.execute(
                     _TICKS, (series.read_to, until, series.lane, _ROWS_AT_ONCE)
@@ -170,6 +177,35 @@ class Rollup:
             return False
         transaction.faults.pop(place, None)
         return series.run is None
+
+    def _merge(self, transaction: Transaction, series: _Series, finer_s: int, until: int) -> bool:
+        """Closes the merged windows that are over. True when nothing is left that may still become one."""
+        connection, finer = transaction.connection, self._series.get((series.lane, finer_s))
+        if finer is not None and finer.read_to < until:
+            return False
+        found = merged.groups(connection, series.lane, series.grain_s, finer_s, series.read_to, self._rows.epochs)
+        while found and self._left:
+            group = found[0]
+            if len(found) == 1 and not self._is_merged(transaction, series, finer, group):
+                break
+            self._close(transaction, series, group.run(connection), merged.content(connection, group))
+            series.read_to = group.last_tick
+            found.pop(0)
+        return not found and (finer is None or finer.run is None or self._given_up(transaction, series))
+
+    def _is_merged(self, transaction: Transaction, series: _Series, finer: _Series | None, group: merged.Group) -> bool:
+        """Whether nothing more can come to the newest merged window."""
+        run = finer.run if finer is not None else None
+        if finer is None or self._given_up(transaction, series):
+            return True  # the hour that is still open is told by itself alone
+        if run is not None:
+            return not group.is_of(run, series.grain_s)
+        if group.epoch.id != transaction.epoch:
+            return True
+        if self._start_tick is None or group.last_tick > self._start_tick:
+            return False
+        now_us = transaction.now_us + (transaction.utc_offset_us or 0)
+        return now_us >= group.start_us + series.grain_s * SECOND_US
 
     def _take(self, transaction: Transaction, series: _Series, tick: int, boot: int, at_us: int) -> bool:
         """A tick joins the open run, or closes it and begins one. False when this group may close no more windows."""
@@ -206,10 +242,10 @@ class Rollup:
         connection.execute("DELETE FROM grain WHERE lane = ? AND grain = ?", key)
         del self._series[key]
 
-    def _close(self, transaction: Transaction, series: _Series, run: Run) -> None:
-        """The item and the summary row of a run; before the first item of its stream in this epoch a gap item."""
+    def _close(self, transaction: Transaction, series: _Series, run: Run, read: content.Content | None = None) -> None:
+        """The item and the summary row of a run; before the first item of its stream in this epoch a gap item. read: None: from its rows."""
         connection, lane = transaction.connection, series.lane_name
-        read = content.read(
+        read = read or content.read(
             connection, lambda number: self._rows.name(connection, number), series.lane, run.after_id, run.first_tick,
             run.last_tick,
         )  # fmt: skip

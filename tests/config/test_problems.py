@@ -11,7 +11,7 @@ version = 1
 site = "North Farm"
 data = "data"
 [lane.yard]
-summaries = ["m1", "d1"]
+summaries = ["m1", "d7"]
 [lane.yard.source]
 kind = "camera"
 url = "rtsp://10.0.0.7/stream1"
@@ -37,7 +37,7 @@ url = "mqtt://broker.example.com"
 EXPECTED = [
     ("yard.toml:2 device.name", "is missing"),
     ("yard.toml:3 device.site", "does not fit"),
-    ("yard.toml:6 lane.yard.summaries[1]", "no day summaries"),
+    ("yard.toml:6 lane.yard.summaries[1]", "does not fit"),
     ("yard.toml:10 lane.yard.source.loop", "must be true or false"),
     ("yard.toml:11 lane.yard.model.faces.path", "is missing"),
     ("yard.toml:12 lane.yard.model.faces.paht", 'Did you mean "path"?'),

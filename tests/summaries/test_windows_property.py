@@ -63,6 +63,13 @@ START = st.builds(
     Start, killed=st.booleans(), how=st.sampled_from(["same", "same", "boot", "rename", "no pump", "slow grains"])
 )
 STEPS = st.lists(st.one_of(SECONDS, SECONDS, SECONDS, SECONDS, st.just(Commit()), LEARN, START), max_size=60)
+MERGED_STEPS = st.lists(
+    st.one_of(
+        SECONDS, SECONDS, SECONDS, SECONDS, st.just(Commit()), LEARN,
+        st.builds(Start, killed=st.booleans(), how=st.sampled_from(["same", "same", "boot", "rename", "no pump"])),
+    ),
+    max_size=60,
+)  # fmt: skip
 FORWARD = st.builds(Learn, utc_s=st.sampled_from([0, 3, 40]))
 NO_STARTS = st.lists(st.one_of(SECONDS, SECONDS, SECONDS, SECONDS, st.just(Commit()), FORWARD), max_size=60)
 
@@ -183,6 +190,44 @@ def test_the_items_hold_each_row_of_a_closed_window_once(steps: list[Step]) -> N
         dated = device.transaction.utc_offset_us is not None
         assert not dated or (len(runs) <= 1 and all(epoch == device.transaction.epoch_text for epoch, _ in runs)), key
     assert device.faults == {}
+
+
+@settings(max_examples=120)
+@given(steps=MERGED_STEPS)
+def test_windows_merged_from_finer_ones_hold_each_row_once_too(steps: list[Step]) -> None:
+    """The 20 s of the yard are made of its 5 s: over fixes, kills, boots and renames they say what a reading of the rows says."""
+    device = StoreByHand(GRAINS, lambda: [rollup.hook("sha256:cc", {}, {"yard"}, merged_from={20: 5})])
+    run(device, steps)
+    closed, left = expected(device)
+    sums = summed(device)
+    for key, counts in closed.items():
+        for name, count in counts.items():
+            assert sums[key][name] == count, (key, name)
+    kept = {(lane, grain) for lane, grain, *_ in closed} | set(left)
+    assert {key for key in sums if key[:2] in kept} <= set(closed)
+    finer = {key: counts for key, counts in sums.items() if key[:2] == ("yard", 5)}
+    for (lane, grain, epoch, window), counts in sums.items():
+        if (lane, grain) == ("yard", 20):
+            parts = [finer.get((lane, 5, epoch, start), Counter()) for start in range(window, window + 20 * S, 5 * S)]
+            assert sum(parts, Counter()) == +counts
+    assert device.faults == {}
+
+
+@settings(max_examples=40)
+@given(steps=MERGED_STEPS, seed=st.integers(0, 2**16))
+def test_merged_windows_do_not_depend_on_grouping(steps: list[Step], seed: int) -> None:
+    steps = [step for step in steps if not isinstance(step, Start)]
+
+    def bodies(commit_at: Callable[[int], bool]) -> list[tuple]:
+        device = StoreByHand(GRAINS, lambda: [rollup.hook("sha256:cc", {}, {"yard"}, merged_from={20: 5})])
+        run(device, steps, commit_at)
+        return [
+            (item["st"], item["w"], content(item))
+            for item in device.items()
+            if item["k"] == "sum" and item["st"].endswith("s20")
+        ]
+
+    assert bodies(lambda _: False) == bodies(lambda place: (place * 7919 + seed) % 3 == 0)
 
 
 @settings(max_examples=80)
