@@ -19,6 +19,7 @@ COMMANDS = {
     "models": "list or fetch the models of the catalogue",
     "subscribe": "receive a device's items and say what is missing",
     "export": "print the rows of a store",
+    "purge": "take out of a store what is older than a day",
 }
 
 _NAME_AND_VERSION = f"edge-agent {VERSION}"

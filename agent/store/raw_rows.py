@@ -185,17 +185,21 @@ class Slice:
         if not counts:
             return 0
         connection.execute(f"DELETE FROM {table} WHERE {where}")
-        column = _COUNTED.get(table)
-        if column is not None:
-            connection.executemany(
-                "INSERT INTO removed (lane, why, results, ticks, events) VALUES (?1, ?2, 0, 0, 0) ON CONFLICT DO NOTHING",
-                ((lane, why) for lane, _ in counts),
-            )
-            connection.executemany(
-                f"UPDATE removed SET {column} = {column} + ? WHERE lane = ? AND why = ?",
-                ((count, lane, why) for lane, count in counts),
-            )
+        count_removed(connection, table, why, counts)
         return sum(count for _, count in counts)
+
+
+def count_removed(connection: sqlite3.Connection, table: str, why: str, counts: Iterable[tuple[int, int]]) -> None:
+    """counts: (lane, rows that went)."""
+    column = _COUNTED.get(table)
+    if column is None:
+        return
+    for lane, count in counts:
+        connection.execute(
+            "INSERT INTO removed (lane, why, results, ticks, events) VALUES (?1, ?2, 0, 0, 0) ON CONFLICT DO NOTHING",
+            (lane, why),
+        )
+        connection.execute(f"UPDATE removed SET {column} = {column} + ? WHERE lane = ? AND why = ?", (count, lane, why))
 
 
 def remember_last_id(transaction: Transaction) -> None:
