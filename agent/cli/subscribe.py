@@ -1,4 +1,4 @@
-"""Receives devices' items from an MQTT 5 broker into a SQLite file, asks for what is missing, and says at the end whether anything is.
+"""Receives devices' items from an MQTT 5 broker, or from files, into a SQLite file, asks for what is missing, and says at the end whether anything is.
 
 Runs until Ctrl-C, SIGTERM, --for, or with --until-complete until nothing is missing; then prints the report. Exit code 0: everything that the
 devices had numbered is here; 1: something is missing, lost, unknown or came with two contents.
@@ -11,15 +11,32 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.cli._seconds import seconds
 from agent.problems import Exit, Problem
 
+if TYPE_CHECKING:
+    from agent.subscriber.view import View
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", help="mqtts://broker.example.com:8883, or mqtt:// on this machine")
+    parser.add_argument(
+        "url",
+        metavar="URL",
+        nargs="?",
+        help="mqtts://broker.example.com:8883, or mqtt:// on this machine; left out: only the report",
+    )
     parser.add_argument("--store", type=Path, required=True, metavar="FILE", help="SQLite file, made when absent")
+    parser.add_argument(
+        "--import",
+        dest="files",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="ITEMS",
+        help="first take these files (`export --items`)",
+    )
     parser.add_argument("--site", help="only devices of this site")
     parser.add_argument("--device", help="only devices of this name, or site/name")
     parser.add_argument(
@@ -73,11 +90,12 @@ def _run(arguments: argparse.Namespace) -> int:
             where="--site, --device", what=str(error), remedy="Give the names of the config", code=Exit.COMMAND_LINE
         ) from None
     try:
-        at = broker(
+        at = arguments.url and broker(
             arguments.url, user=arguments.user, password_file=arguments.password_file, ca_file=arguments.ca_file,
             cert_file=arguments.cert_file, key_file=arguments.key_file, allow_plaintext=arguments.allow_plaintext,
         )  # fmt: skip
-        at.tls()  # files that cannot be used are named before anything else happens
+        if at:
+            at.tls()  # files that cannot be used are named before anything else happens
     except SubscriberError as error:
         raise Problem(where=error.where, what=error.what, remedy=error.remedy, code=Exit.COMMAND_LINE) from None
     clock = _Clock()
@@ -95,17 +113,44 @@ def _run(arguments: argparse.Namespace) -> int:
             """Complete, and of something: the ledger of an agent that has just started names no number yet."""
             return report.complete(now) and any(one.streams for one in now)
 
-        receive(
-            view, at, settings, clock=clock, stop=stop,
-            log=lambda text: print(text, file=sys.stderr, flush=True),
-            until=(lambda: whole(found())) if arguments.until_complete else None,
-        )  # fmt: skip
+        for path in arguments.files:
+            _import(view, path, clock.utc_s())
+        failure: SubscriberError | None = None
+        if at:
+            try:
+                receive(
+                    view, at, settings, clock=clock, stop=stop,
+                    log=lambda text: print(text, file=sys.stderr, flush=True),
+                    until=(lambda: whole(found())) if arguments.until_complete else None,
+                )  # fmt: skip
+            except SubscriberError as error:  # what the file holds is told all the same
+                failure = error
         last = found()
         if arguments.json:
             print(report.as_json(view.connection, last).decode())
         else:
             print(report.as_text(view.connection, last))
+    if failure is not None:
+        raise failure
     return int(Exit.DONE if report.complete(last) else Exit.NO)
+
+
+def _import(view: "View", path: Path, now_s: float) -> None:
+    """SubscriberError: it cannot be read."""
+    from itertools import islice
+
+    from agent.subscriber.items_file import Read, messages
+
+    read, new = Read(), 0
+    every = messages(path, read)
+    while group := list(islice(every, 500)):
+        new += view.take(group, now_s).new
+    text = f"{path}: {read.lines} lines, {new} new items"
+    if read.strange:
+        text += f", {read.strange} lines are no items"
+    if not read.whole:
+        text += "; it does not end with a ledger: it was cut off"
+    print(text, file=sys.stderr, flush=True)
 
 
 class _Clock:

@@ -2,11 +2,12 @@
 stream's `hi` is exactly one of acknowledged, todo, held, lost.
 """
 
+import sqlite3
 from typing import Any
 
 import msgspec
 
-from agent.clock import Clock
+from agent.clock import Clock, Reading
 from agent.messages import ledger as messages
 from agent.messages import times
 from agent.store import items, outbox, reader
@@ -56,38 +57,42 @@ class Ledgers:
 
     def _read(self, number: int) -> messages.Ledger:
         with self._store.read() as connection:
-            running, *older = reader.epochs(connection)
-            undated = reader.undated(connection)
+            ledger = read_ledger(connection, self._device, self._clock.reading(), number)
             if number:
                 self._unsettled = outbox.unsettled_epochs(connection)
-        reading = self._clock.reading()
-        return messages.Ledger(
-            d=self._device,
-            epoch=running.text,
-            prev=running.prev,
-            why=running.why,
-            boot=running.boot,
-            n=max(1, number),
-            at=times.text_ms(reading.at_us + reading.utc_offset_us),
-            streams=stream_ledgers(running),
-            older=[
-                messages.Older(
-                    d=epoch.device,
-                    epoch=epoch.text,
-                    prev=epoch.prev,
-                    why=epoch.why,
-                    n=epoch.ledger_n,
-                    streams=stream_ledgers(epoch),
-                )
-                for epoch in older
-            ],
-            undated=undated,
-        )
+        return ledger
 
     @staticmethod
     def _content(ledger: messages.Ledger) -> bytes:
         older = [msgspec.structs.replace(entry, n=0) for entry in ledger.older]
         return msgspec.json.encode(msgspec.structs.replace(ledger, n=1, at="", older=older))
+
+
+def read_ledger(connection: sqlite3.Connection, device: str, reading: Reading, number: int) -> messages.Ledger:
+    """The whole ledger of one snapshot, under this number."""
+    running, *older = reader.epochs(connection)
+    return messages.Ledger(
+        d=device,
+        epoch=running.text,
+        prev=running.prev,
+        why=running.why,
+        boot=running.boot,
+        n=max(1, number),
+        at=times.text_ms(reading.at_us + reading.utc_offset_us),
+        streams=stream_ledgers(running),
+        older=[
+            messages.Older(
+                d=epoch.device,
+                epoch=epoch.text,
+                prev=epoch.prev,
+                why=epoch.why,
+                n=epoch.ledger_n,
+                streams=stream_ledgers(epoch),
+            )
+            for epoch in older
+        ],
+        undated=reader.undated(connection),
+    )
 
 
 def stream_ledgers(epoch: reader.EpochState) -> dict[str, messages.StreamLedger]:

@@ -13,7 +13,7 @@ from agent.messages import times, topics
 from agent.messages.birth import Birth
 from agent.messages.envelope import encode
 from agent.messages.status import Status
-from agent.store import items, reader
+from agent.store import items, kept, reader
 from agent.store.transaction import Transaction
 from agent.store.writer import Store
 from agent.sync.births import Births
@@ -189,6 +189,10 @@ class Service:
         payload = self._births.take()
         if payload is not None:
             self._say(topics.birth(self._identity.device), payload)
+            # For the road by file, which is written without a running agent too.
+            self._store.submit(
+                lambda transaction: kept.write(transaction, kept.BIRTH, payload.decode()), timeout_s=self._store_limit_s
+            )
 
     def _say_ledger(self, limit_s: float | None = None) -> None:
         topic = topics.ledger(self._identity.device)

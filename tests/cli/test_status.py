@@ -189,8 +189,10 @@ def test_the_commands_and_their_exit_codes(config: Path, capsys: pytest.CaptureF
         assert "yard" in capsys.readouterr().out
         assert main(["export", str(config), "--rows"]) == Exit.DONE
         assert [json.loads(line)["k"] for line in capsys.readouterr().out.splitlines()] == ["result", "tick"]
-        assert main(["export", str(config)]) == Exit.COMMAND_LINE
-        assert "--rows" in capsys.readouterr().err
+        assert main(["export", str(config)]) == Exit.DONE, "rows are what is printed without a word, too"
+        assert len(capsys.readouterr().out.splitlines()) == 2
+        assert main(["export", str(config), "--todo"]) == Exit.COMMAND_LINE
+        assert "--items" in capsys.readouterr().err
     write_config(config.parent, "yard", "shed")  # a lane that never ran is blind
     assert main(["status", str(config), "--json"]) == Exit.NO
     assert json.loads(capsys.readouterr().out)["lanes"]["shed"]["state"] == "stopped"
