@@ -17,6 +17,7 @@ from agent.cli._seconds import seconds
 from agent.problems import Exit, Problem
 
 if TYPE_CHECKING:
+    from agent.subscriber.period import Line, Period
     from agent.subscriber.view import View
 
 
@@ -46,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number from which a device's streams are judged when it is first seen; `start` or 1: all (left out: the next one)",
     )
+    parser.add_argument(
+        "--report",
+        metavar="PERIOD",
+        help="the report of a month or a day, 2026-11 or 2026-11-24 (UTC), a line a device and stream",
+    )
+    parser.add_argument("--csv", action="store_true", help="with --report: as CSV")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     parser.add_argument("--for", dest="for_s", type=seconds, metavar="S", help="stop after this many seconds")
     parser.add_argument("--until-complete", action="store_true", help="stop as soon as nothing is missing")
@@ -71,12 +78,14 @@ def run(arguments: argparse.Namespace) -> int:
         return _run(arguments)
     except SubscriberError as error:
         code = Exit.STORE if error.where == str(arguments.store) else Exit.NO
+        if error.where.startswith("--"):
+            code = Exit.COMMAND_LINE
         raise Problem(where=error.where, what=error.what, remedy=error.remedy, code=code) from None
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from agent.messages.topics import subscriptions
-    from agent.subscriber import report, verdict
+    from agent.subscriber import period, report, verdict
     from agent.subscriber.broker import broker
     from agent.subscriber.errors import SubscriberError
     from agent.subscriber.receive import Settings, receive
@@ -98,6 +107,8 @@ def _run(arguments: argparse.Namespace) -> int:
             at.tls()  # files that cannot be used are named before anything else happens
     except SubscriberError as error:
         raise Problem(where=error.where, what=error.what, remedy=error.remedy, code=Exit.COMMAND_LINE) from None
+    asked = period.period(arguments.report) if arguments.report else None
+    whole_period = False
     clock = _Clock()
     settings = Settings(site=site, name=name, ask_after_s=arguments.ask_after, for_s=arguments.for_s)
     stop = threading.Event()
@@ -126,13 +137,25 @@ def _run(arguments: argparse.Namespace) -> int:
             except SubscriberError as error:  # what the file holds is told all the same
                 failure = error
         last = found()
-        if arguments.json:
+        if asked is not None:
+            of_period = period.lines(view.connection, last, asked, clock.utc_s())
+            print(_of_period(of_period, asked, arguments), end="")
+            whole_period = period.complete(of_period)
+        elif arguments.json:
             print(report.as_json(view.connection, last).decode())
         else:
             print(report.as_text(view.connection, last))
     if failure is not None:
         raise failure
-    return int(Exit.DONE if report.complete(last) else Exit.NO)
+    return int(Exit.DONE if (report.complete(last) if asked is None else whole_period) else Exit.NO)
+
+
+def _of_period(found: "list[Line]", asked: "Period", arguments: argparse.Namespace) -> str:
+    from agent.subscriber import period
+
+    if arguments.csv:
+        return period.as_csv(found)
+    return (period.as_json(found, asked).decode() if arguments.json else period.as_text(found, asked)) + "\n"
 
 
 def _import(view: "View", path: Path, now_s: float) -> None:
