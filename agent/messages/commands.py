@@ -1,15 +1,16 @@
 """`cmd/{name}`: a request, never retained, with an expiry of at most an hour, a response topic and correlation data.
 
 (caller, id) names a request for a day: the same one again gets the same answer and has no second effect; another one under the same id is
-refused.
+refused. exp: until when it is meant, UTC, at most an hour ahead: it takes the place of the message's expiry over MQTT 3.1.1, which knows none,
+and over bridges that lose it. Without a response topic the answer goes to ans/{caller}, where the caller is a name.
 """
 
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from agent.messages.envelope import VERSION, Count, Epoch, Number, Stream
+from agent.messages.envelope import VERSION, Count, Epoch, Number, Stream, Text
 
 MAX_EXPIRY_S = 3_600
 
@@ -29,6 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     caller: Annotated[str, Meta(min_length=1, max_length=128)]
     args: NoArguments = NoArguments()
+    exp: Text | UnsetType = UNSET
 
 
 class LedgerArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +48,7 @@ class LedgerRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     caller: Annotated[str, Meta(min_length=1, max_length=128)]
     args: LedgerArguments = LedgerArguments()
+    exp: Text | UnsetType = UNSET
 
 
 class ResendArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +67,7 @@ class ResendRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     caller: Annotated[str, Meta(min_length=1, max_length=128)]
     args: ResendArguments
+    exp: Text | UnsetType = UNSET
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,10 @@ def device_of(site: str, name: str) -> str:
     return f"{site}/{name}"
 
 
+def is_name(word: str) -> bool:
+    return _NAME.fullmatch(word) is not None
+
+
 def root(device: str) -> str:
     if not _DEVICE.fullmatch(device):
         raise ValueError(f"{device!r} is no device: site/name, in lower case letters, digits, - and _")

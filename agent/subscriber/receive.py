@@ -17,7 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.messages import topics
+from agent.messages import times, topics
 from agent.messages.commands import ResendRequest
 from agent.messages.envelope import encode
 from agent.subscriber import asks
@@ -227,7 +227,10 @@ class _Link:
         properties.ResponseTopic = topics.answer(device, self._settings.caller)
         properties.CorrelationData = request.id.encode()
         properties.ContentType = "application/json"
-        self._client.publish(topics.command(device, "resend"), encode(request), qos=1, properties=properties)
+        # Said in the body too: a bridge or a broker of MQTT 3.1.1 loses the properties.
+        exp = times.text_ms(round((self._clock.utc_s() + ASK_EXPIRY_S) * 1e6))
+        payload = encode(msgspec.structs.replace(request, exp=exp))
+        self._client.publish(topics.command(device, "resend"), payload, qos=1, properties=properties)
 
     def close(self) -> None:
         with suppress(OSError, ValueError):

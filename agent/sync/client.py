@@ -6,8 +6,10 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.sync import settings as sync_settings
+from agent.sync.credentials import password
 from agent.sync.link import Link
 from agent.sync.session import Will
 
@@ -28,15 +30,65 @@ class Client(paho.Client):
 
 def make_client(settings: sync_settings.Config, client_id: str, will: Will) -> Client:
     """Its `link` is set before `connect`."""
-    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, reconnect_on_failure=False)
+    if settings.protocol == "5":
+        client = Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, reconnect_on_failure=False
+        )
+    else:  # the session is kept as in MQTT 5, for as long as the broker likes
+        client = Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311, reconnect_on_failure=False, clean_session=False,
+        )  # fmt: skip
     client.max_inflight_messages_set(0)  # nothing is queued inside paho: `Connection.room` holds the broker's limit
     client.will_set(will.topic, will.payload, qos=1, retain=True)
     if settings.user is not None:
-        client.username_pw_set(settings.user, settings.password.reveal() if settings.password is not None else None)
+        secret = password(settings)
+        client.username_pw_set(settings.user, secret.reveal() if secret is not None else None)
     return client
 
 
-def connect_properties() -> Properties:
+def connect(client: Client, settings: sync_settings.Config, host: str, port: int) -> None:
+    """Sends CONNECT on the client's link; the session of before goes on."""
+    if settings.protocol == "5":
+        client.connect(host, port, keepalive=settings.keepalive_s, clean_start=False, properties=_connect_properties())
+    else:
+        client.connect(host, port, keepalive=settings.keepalive_s)
+
+
+class PublishProperties:
+    """Of PUBLISH packets. Made once for each expiry and alias: paho takes longer to make one than to send it."""
+
+    def __init__(self, *, has_properties: bool) -> None:
+        """has_properties: False for MQTT 3.1.1, which knows none."""
+        self._has = has_properties
+        self._made: dict[tuple[int | None, int], Properties] = {}
+
+    def of(self, expiry_s: int | None, alias: int, correlation: bytes | None) -> Properties | None:
+        if not self._has or (expiry_s is None and not alias and correlation is None):
+            return None
+        made = self._made.get((expiry_s, alias)) if correlation is None else None
+        if made is None:
+            made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if expiry_s is not None:
+                made.MessageExpiryInterval = expiry_s
+            if alias:
+                made.TopicAlias = alias
+            if correlation is not None:
+                made.CorrelationData = correlation
+            else:
+                self._made[expiry_s, alias] = made
+        return made
+
+
+def subscribe(client: Client, topics: list[str]) -> None:
+    """QoS 1. MQTT 5: what this device itself publishes does not come back."""
+    if client.protocol == paho.MQTTv5:
+        options = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
+        client.subscribe([(topic, options) for topic in topics])
+    else:
+        client.subscribe([(topic, 1) for topic in topics])
+
+
+def _connect_properties() -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = SESSION_EXPIRY_S
     properties.ReceiveMaximum = _RECEIVE_MAXIMUM

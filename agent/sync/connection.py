@@ -14,17 +14,15 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.clock import Clock
 from agent.problems import Problem
 from agent.sync import refusals, tls
 from agent.sync import settings as sync_settings
 from agent.sync.address import Address, read_address
-from agent.sync.client import SESSION_EXPIRY_S, Client, connect_properties, make_client
+from agent.sync.client import SESSION_EXPIRY_S, Client, PublishProperties, connect, make_client, subscribe
 from agent.sync.link import Interrupted, open_link
 from agent.sync.session import Acknowledgement, Limits, Message, Will
 from agent.sync.silence import Silence
@@ -49,7 +47,7 @@ class Connection:
         self._refused: Problem | None = None
         self._silence = Silence(address, clock, where)
         self._aliases: dict[str, int] = {}
-        self._properties: dict[tuple[int | None, int], Properties] = {}
+        self._properties = PublishProperties(has_properties=client.protocol == paho.MQTTv5)
         self.acknowledged: deque[Acknowledgement] = deque()
         self.received: deque[Message] = deque()
         self.session_present = False
@@ -104,7 +102,7 @@ class Connection:
         known = number > 0
         if alias and not known and len(self._aliases) < self.limits.topic_aliases:
             number = self._aliases[topic] = len(self._aliases) + 1
-        properties = self._publish_properties(expiry_s, number, correlation)
+        properties = self._properties.of(expiry_s, number, correlation)
         info = self._client.publish("" if known else topic, payload, qos=1, retain=retain, properties=properties)
         self._raise_if_lost()
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -113,27 +111,9 @@ class Connection:
         self.outstanding += 1
         return info.mid
 
-    def _publish_properties(self, expiry_s: int | None, alias: int, correlation: bytes | None) -> Properties | None:
-        """Made once for each expiry and alias: paho takes longer to make one than to send it."""
-        if expiry_s is None and not alias and correlation is None:
-            return None
-        made = self._properties.get((expiry_s, alias)) if correlation is None else None
-        if made is None:
-            made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            if expiry_s is not None:
-                made.MessageExpiryInterval = expiry_s
-            if alias:
-                made.TopicAlias = alias
-            if correlation is not None:
-                made.CorrelationData = correlation
-            else:
-                self._properties[expiry_s, alias] = made
-        return made
-
     def subscribe(self, topics: list[str]) -> None:
-        """QoS 1, No Local: what this device itself publishes does not come back."""
-        options = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
-        self._client.subscribe([(topic, options) for topic in topics])
+        """QoS 1. In MQTT 5 what this device itself publishes does not come back."""
+        subscribe(self._client, topics)
         self._raise_if_lost()
 
     def poll(self, timeout_s: float) -> None:
@@ -183,7 +163,7 @@ class Connection:
             return Problem(
                 where=f"{self._where}.url",
                 what=f"{self._address} ended the connection before it answered{detail}",
-                remedy="Check that an MQTT 5 broker listens there, and that a TLS port is reached by mqtts://.",
+                remedy='Check that an MQTT 5 broker listens there (protocol = "3.1.1" for an older one), and that a TLS port is reached by mqtts://.',
             )
         return Problem(
             where=f"{self._where}.url",
@@ -274,13 +254,7 @@ def open_connection(
     client.link = link
     try:
         connection = Connection(client, address, clock, wake, where)
-        client.connect(
-            address.host,
-            address.port,
-            keepalive=settings.keepalive_s,
-            clean_start=False,
-            properties=connect_properties(),
-        )
+        connect(client, settings, address.host, address.port)
         end_us = clock.boot_us() + round(timeout_s * 1e6)
         while not connection._accepted:
             if closing():

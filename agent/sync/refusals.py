@@ -9,7 +9,11 @@ FAILURE = 0x80
 
 _CONNACK: dict[int, tuple[str, str, str]] = {
     # code: (key, what {0} does, remedy)
-    0x84: ("url", "{0} does not speak MQTT 5", "Use a broker that does, such as Mosquitto 1.6 or newer."),
+    0x84: (
+        "protocol",
+        "{0} does not speak this version of MQTT",
+        'Set `protocol = "3.1.1"`, or use a broker that speaks MQTT 5, such as Mosquitto 1.6 or newer.',
+    ),
     0x85: (
         "url",
         "{0} refuses this device's client id",

@@ -53,6 +53,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class _Who(msgspec.Struct):
     id: str = ""
     caller: str = ""
+    exp: str = ""
 
 
 class Requests:
@@ -102,7 +103,7 @@ class Requests:
             before = answered.find(connection, who.caller, who.id)
         if before is not None and before.request == digest:
             return Outcome(
-                topic=_topic(message, self._device), payload=before.answer, correlation=message.correlation, effect=Effect("ok", "again")
+                topic=_topic(message, self._device, who), payload=before.answer, correlation=message.correlation, effect=Effect("ok", "again")
             )  # fmt: skip
         if before is not None:
             return self._told(message, name, Effect("refused", f"{name}: this id was used for another request"))
@@ -118,8 +119,11 @@ class Requests:
     def _refusal(self, message: Message, name: str) -> Effect | None:
         if message.retained:
             return Effect("refused", f"{name}: retained requests are refused")
-        if message.expiry_s is None or message.expiry_s > messages.MAX_EXPIRY_S:
+        expiry_s = message.expiry_s if message.expiry_s is not None else self._expiry_s(message)
+        if expiry_s is None or expiry_s > messages.MAX_EXPIRY_S:
             return Effect("refused", f"{name}: a request must expire within {messages.MAX_EXPIRY_S} s")
+        if expiry_s <= 0:
+            return Effect("expired", f"{name}: it was meant until {_who(message).exp}")
         if name not in messages.COMMANDS:
             return Effect("refused", f'unknown command "{name[:64]}"; known: {", ".join(messages.COMMANDS)}')
         try:
@@ -133,6 +137,15 @@ class Requests:
             if name not in may:
                 return Effect("refused", f"{name}: not allowed to this caller by the device's config")
         return None
+
+    def _expiry_s(self, message: Message) -> float | None:
+        """Seconds that are left by the body's own word, None without one."""
+        try:
+            until_us = times.parse(_who(message).exp)
+        except ValueError:
+            return None
+        reading = self._clock.reading()
+        return (until_us - reading.at_us - reading.utc_offset_us) / 1e6
 
     def _carried_out(self, message: Message, name: str, who: _Who, digest: bytes) -> Outcome:
         try:
@@ -150,7 +163,7 @@ class Requests:
             self._open.append((who.caller, who.id))
         log.info(fact("request", command=name, caller=who.caller[:64], code=effect.code, answer=effect.msg))
         return Outcome(
-            topic=_topic(message, self._device), payload=answer, correlation=message.correlation, effect=effect
+            topic=_topic(message, self._device, who), payload=answer, correlation=message.correlation, effect=effect
         )
 
     def _effect(self, message: Message, name: str) -> Effect:
@@ -174,7 +187,7 @@ class Requests:
                 lambda transaction: self._audit(transaction, name[:64], who, effect), timeout_s=self._limit_s
             )
         return Outcome(
-            topic=_topic(message, self._device),
+            topic=_topic(message, self._device, who),
             payload=_answer(who, effect),
             correlation=message.correlation,
             effect=effect,
@@ -231,9 +244,11 @@ def _answer(who: _Who, effect: Effect) -> bytes:
     return encode(messages.Answer(id=who.id[:64], code=effect.code, msg=effect.msg, data=effect.data))  # type: ignore[arg-type]
 
 
-def _topic(message: Message, device: str) -> str | None:
+def _topic(message: Message, device: str, who: _Who) -> str | None:
     """Where the caller wants it, unless that would let a request write where only the device itself speaks."""
     topic = message.response_topic
+    if topic is None and topics.is_name(who.caller):
+        return topics.answer(device, who.caller)
     if not topic or topic.startswith("$") or "+" in topic or "#" in topic or "\0" in topic:
         return None
     own = topics.root(device) + "/"

@@ -16,6 +16,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="mqtts://host:8883; plain mqtt:// to another host needs `allow_plaintext`.",
         ),
     ]
+    protocol: Annotated[
+        Literal["5", "3.1.1"],
+        Meta(
+            description='MQTT version. "3.1.1" for brokers that know no other: there nothing expires, and refusals have no reason. Nothing of what '
+            "can be proven is lost by it."
+        ),
+    ] = "5"
     user: Annotated[str | None, Meta(description="User name at the broker.")] = None
     password_file: Annotated[RelativePath | None, Meta(description="File that holds the password, nothing else.")] = (
         None

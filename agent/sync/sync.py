@@ -19,6 +19,7 @@ from agent.sync import refusals, tls
 from agent.sync import settings as sync_settings
 from agent.sync.address import Address, read_address
 from agent.sync.connection import open_connection
+from agent.sync.credentials import Watch, certificate_problem
 from agent.sync.ledger import Ledgers
 from agent.sync.link import Interrupted
 from agent.sync.requests import Requests
@@ -36,7 +37,14 @@ GOOD_S = 20.0
 # So many that ended within this time after their CONNACK look like a second client with our id.
 SHORT_S, SHORT_TIMES = 5.0, 3
 
+# Changed passwords and certificates are looked for this often.
+_WATCH_S = 5.0
+
 log = logging.getLogger(__name__)
+
+
+class _RenewedError(Exception):
+    """A password or certificate was replaced: the connection is made anew with it."""
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +96,7 @@ class Sync:
         self._counts = Counts()
         self._ledgers = Ledgers(store, device, clock)
         self._requests = requests
+        self._watch = Watch(settings)
         self._repeated = Repeated(log)
         self._short = 0  # connections in a row that ended at once
         self._acknowledged = False  # whether the broker took anything on the newest connection
@@ -117,6 +126,10 @@ class Sync:
                 break
             except Interrupted:
                 break
+            except _RenewedError:
+                tries = 0
+                self._tell(connected=False, session=None)
+                continue
             except Problem as error:
                 problem = error
             except TimeoutError as error:
@@ -139,9 +152,28 @@ class Sync:
             tries += 1
             self._tell(connected=False, problem=str(problem), retry_s=round(wait_s, 3), session=None)
             self._repeated.fault("link", str(problem), self._clock.boot_us())
-            self._clock.wait(self._closing, wait_s)
+            self._wait(wait_s)
         if self.state.connected:
             self._tell(connected=False, session=None)
+
+    def _wait(self, wait_s: float) -> None:
+        """Before the next attempt; a password or certificate that is replaced meanwhile ends it."""
+        while wait_s > 0:
+            step_s = wait_s if self._watch.idle else min(wait_s, _WATCH_S)
+            if self._clock.wait(self._closing, step_s) or self._watch.changed():
+                return
+            wait_s -= step_s
+
+    def _can_be_used(self) -> bool:
+        """What was replaced can be loaded: else the link that there is goes on."""
+        try:
+            if self._address.tls:
+                tls.open_context(self._settings)
+        except Problem as problem:
+            self._watch.begin()
+            self._repeated.fault("certificate", str(problem), self._clock.boot_us())
+            return False
+        return True
 
     def _judge(self, problem: Problem, was_connected: bool, lived_s: float) -> Problem:
         """A second client with this client id shows only by connections that end at once, one after another."""
@@ -153,6 +185,12 @@ class Sync:
     def _connect_and_serve(self) -> None:
         """Returns after an orderly end; raises what ended the connection otherwise."""
         identity = draw_identity(self._store, self._device, self._config_digest, self._clock, STORE_LIMIT_S)
+        self._watch.begin()
+        certificate = certificate_problem(self._settings, identity.connected_utc_us / 1e6)
+        if certificate is not None:
+            self._repeated.fault("certificate", str(certificate), self._clock.boot_us())
+        else:
+            self._repeated.gone("certificate", "this device's certificate is good for longer again")
         will = Will(topic=topics.status(self._device), payload=identity.status("lost"))
         with open_connection(
             self._settings,
@@ -189,16 +227,22 @@ class Sync:
                     self._clock,
                     ledger_s=self._ledger_s,
                 )
-                told_us = self._clock.boot_us()
+                told_us = watched_us = self._clock.boot_us()
                 while not self._closing.is_set():
                     service.step()
                     if self._clock.boot_us() - told_us >= 1_000_000:
                         told_us = self._clock.boot_us()
-                        self._tell(problem=sender.ails)
+                        self._tell(problem=sender.ails or (None if certificate is None else str(certificate)))
                         self._tell_counts(connection.sent_bytes, connection.received_bytes)
                         if told_us - self.state.since_us >= SHORT_S * 1e6:
                             self._short = 0
                             self._repeated.gone("link", f"the link to {self._address} is back")
+                    if self._clock.boot_us() - watched_us >= _WATCH_S * 1e6:
+                        watched_us = self._clock.boot_us()
+                        if self._watch.changed() and self._can_be_used():
+                            log.info(fact("password or certificate replaced, connecting anew", broker=self._address))
+                            connection.disconnect()
+                            raise _RenewedError
                 service.end(self._send_until_us, self._end_us)
             finally:
                 self._acknowledged = connection.has_acknowledged

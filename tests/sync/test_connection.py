@@ -165,7 +165,7 @@ def test_small_limits_of_a_broker_are_known() -> None:
 @pytest.mark.parametrize(
     ("code", "where", "words"),
     [
-        (0x84, "mqtt.url", "does not speak MQTT 5"),
+        (0x84, "mqtt.protocol", "does not speak this version"),
         (0x85, "mqtt.url", "client id"),
         (0x86, "mqtt.password_file", "user or password"),
         (0x87, "mqtt.user", "does not authorise"),

@@ -149,6 +149,20 @@ def test_what_is_refused_is_named_and_audited(
     assert (told.cmd, told.code) == (name, code)
 
 
+@pytest.mark.parametrize(
+    ("exp", "code"),
+    [("2026-11-24T03:20:00Z", "ok"), ("2026-11-24T04:30:00Z", "refused"), ("2026-11-24T02:00:00Z", "expired"), ("soon", "refused")],
+)  # fmt: skip
+def test_without_mqtt_5_the_body_says_until_when(store: Store, clock: ManualClock, exp: str, code: str) -> None:
+    sent = msgspec.structs.replace(
+        message("ping", {**plain("a", "ops"), "exp": exp}, expiry_s=None), response_topic=None
+    )
+    outcome = Requests(store, DEVICE, clock).take(sent)
+    assert answer(outcome).code == code
+    assert outcome is not None
+    assert outcome.topic == topics.answer(DEVICE, "ops"), "and where the answer is looked for"
+
+
 def test_the_local_file_says_who_may_ask(store: Store, clock: ManualClock) -> None:
     allowed = Commands(allow=(Allow(caller="ops", commands=("ping",)),))
     requests = Requests(store, DEVICE, clock, allowed=allowed)
