@@ -18,6 +18,7 @@ from agent.messages.birth import Birth
 from agent.messages.commands import MAX_EXPIRY_S, Answer, LedgerRequest, Request, ResendRequest
 from agent.messages.event import Event
 from agent.messages.ledger import Ledger
+from agent.messages.results import Results
 from agent.messages.status import Status
 from agent.messages.summary import Gap, Summary
 
@@ -29,6 +30,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "gap": Gap,
     "event": Event,
     "audit": Audit,
+    "results": Results,
     "request": Request,
     "ledgerRequest": LedgerRequest,
     "resend": ResendRequest,
@@ -60,6 +62,14 @@ CHANNELS: dict[str, tuple[str, tuple[str, ...], bool, int | None, str, str]] = {
     "backEvent": ("back/event/{lane}", ("event",), False, None, "device", "Late and resent events, as batches."),
     "liveAudit": ("live/audit", ("audit",), False, 86_400, "device", "Each request and what came of it."),
     "backAudit": ("back/audit", ("audit",), False, None, "device", "Late and resent audit items, as batches."),
+    "backResult": (
+        "back/result/{lane}",
+        ("results",),
+        False,
+        None,
+        "device",
+        "Single results as columns, as batches; where the config asks for it.",
+    ),
     "commandPing": ("cmd/ping", ("request",), False, MAX_EXPIRY_S, "subscriber", "Is it there?"),
     "commandStatus": ("cmd/status", ("request",), False, MAX_EXPIRY_S, "subscriber", "How does it do?"),
     "commandBirth": ("cmd/birth", ("request",), False, MAX_EXPIRY_S, "subscriber", "Birth again."),

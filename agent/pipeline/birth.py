@@ -17,6 +17,7 @@ from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.supervisor import LaneState
 from agent.store import reader
 from agent.store.writer import Store
+from agent.summaries import result_items
 from agent.version import VERSION
 
 
@@ -61,6 +62,9 @@ def _streams(loaded: Loaded) -> dict[str, message.StreamInfo]:
     for name, grains in build.grains(loaded.file).items():
         for grain_s in grains:
             found[summary_stream(name, grain_s)] = message.StreamInfo(grain=grain_s, schema="summary", units={})
+    if loaded.file.sync.results:
+        for name in loaded.file.lane:
+            found[result_items.stream_of(name)] = message.StreamInfo(grain=None, schema="results", units={})
     for rule in loaded.file.rule.values():
         found[f"event/{rule.lane}"] = message.StreamInfo(grain=None, schema="event", units={})
     return found

@@ -30,7 +30,7 @@ from agent.store.lane_rows import clock_job, is_news, lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
 from agent.store.writer import Committed, Job, Store, open_store
-from agent.summaries import event_items, rollup, totals
+from agent.summaries import event_items, result_items, rollup, totals
 from agent.sync.sync import open_sync
 from agent.version import VERSION
 
@@ -91,6 +91,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
                     stop=stop,
                     rng=random.Random(f"{begun_us}{os.getpid()}"),
                     allowed=file.commands,
+                    compress=file.sync.batch == "zlib",
                     says=lambda: state_file.body(supervisor.states()),
                 )
             )
@@ -123,6 +124,11 @@ def hooks(loaded: Loaded, units: Units) -> list[Callable[[Transaction], None]]:
     return [
         event_items.hook(),
         rollup.hook(loaded.digest, build.model_digests(loaded), build.video_lanes(loaded.file), units=units.known),
+        *(
+            [result_items.hook(tuple(loaded.file.lane))]
+            if loaded.file.sync.results and loaded.file.mqtt is not None
+            else []
+        ),
     ]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.subscriber.errors import SubscriberError
 
-VERSION = 1
+VERSION = 2
 # What is a function of the set of messages, and of `from`.
 VIEW_TABLES = ("item", "conflict", "received", "ledger", "entry", "link", "root", "status", "birth")
 _BUSY_TIMEOUT_S = 5.0
@@ -78,6 +78,39 @@ CREATE VIEW events AS SELECT device, substr(stream, 7) AS lane, json_extract(bod
 CREATE VIEW gaps AS SELECT device, stream, json_extract(body, '$.gap[0]') AS from_utc, json_extract(body, '$.gap[1]') AS to_utc, epoch
   FROM winning WHERE kind = 'gap';
 """
+# Version 2.
+_SECOND = """
+CREATE VIEW audit AS SELECT device, json_extract(body, '$.t') AS utc, json_extract(body, '$.who') AS caller, json_extract(body, '$.cmd') AS command,
+  json_extract(body, '$.code') AS code, json_extract(body, '$.msg') AS message, json_extract(body, '$.count') AS requests, epoch, seq
+  FROM winning WHERE kind = 'aud';
+-- One line a result; a column that is one value stands for all rows.
+CREATE VIEW raw_results AS SELECT device, substr(stream, 8) AS lane, epoch, seq, place,
+  strftime('%Y-%m-%dT%H:%M:%S', (t0_ms + ms) / 1000, 'unixepoch') || printf('.%03dZ', (t0_ms + ms) % 1000) AS utc,
+  json_extract(body, '$.models[' || m || ']') AS model, CASE WHEN l IS NULL THEN NULL ELSE json_extract(body, '$.labels[' || l || ']') END AS label,
+  s / 10000.0 AS score, x0 / 10000.0 AS x0, y0 / 10000.0 AS y0, x1 / 10000.0 AS x1, y1 / 10000.0 AS y1, track, value, extra
+  FROM (SELECT w.*, d.key AS place, sum(d.value) OVER (PARTITION BY w.epoch, w.stream, w.seq ORDER BY d.key) AS ms,
+    CAST(strftime('%s', json_extract(body, '$.t[0]')) AS INTEGER) * 1000 + CAST(substr(json_extract(body, '$.t[0]'), 21, 3) AS INTEGER) AS t0_ms,
+    {m} AS m, {l} AS l, {s} AS s, {x0} AS x0, {y0} AS y0, {x1} AS x1, {y1} AS y1, {track} AS track, {value} AS value, {x} AS extra
+    FROM winning AS w, json_each(w.body, '$.dt') AS d WHERE w.kind = 'res');
+"""
+
+
+def _cell(path: str) -> str:
+    """SQL: a row's value of a column that may be one value for all."""
+    return f"json_extract(body, CASE json_type(body, '{path}') WHEN 'array' THEN '{path}[' || d.key || ']' ELSE '{path}' END)"
+
+
+_COLUMNS = {
+    "m": "$.m", "l": "$.l", "s": "$.s", "x0": "$.box[0]", "y0": "$.box[1]", "x1": "$.box[2]", "y1": "$.box[3]", "track": "$.track",
+    "value": "$.value", "x": "$.x",
+}  # fmt: skip
+
+
+def _second() -> str:
+    text = _SECOND
+    for name, path in _COLUMNS.items():
+        text = text.replace("{" + name + "}", _cell(path))
+    return text
 
 
 @contextmanager
@@ -129,7 +162,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     # FULL: the broker forgets a message once it is acknowledged, so the commit before it must be on the medium.
     connection.execute("PRAGMA synchronous = FULL")
     if found == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_second()} PRAGMA user_version = {VERSION}; COMMIT;")
+    elif found == 1:
+        connection.executescript(f"BEGIN IMMEDIATE; {_second()} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 def client_id(connection: sqlite3.Connection) -> str:

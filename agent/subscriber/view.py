@@ -12,16 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from agent.messages import batch, times, topics
+from agent.messages import batch, topics
 from agent.messages.birth import Birth
-from agent.messages.envelope import VERSION, Head, Unreadable, decode, grain_seconds
-from agent.messages.event import Event
+from agent.messages.envelope import Head, Unreadable, decode
 from agent.messages.ledger import Ledger
 from agent.messages.status import RANK, Status
-from agent.messages.summary import Gap, Summary
+from agent.subscriber.item_row import item_row, text_of, time_of
 from agent.subscriber.state import open_state
 
-_ITEMS: dict[str, type[Summary] | type[Gap] | type[Event]] = {"sum": Summary, "gap": Gap, "evt": Event}
 _KEPT_UNREADABLE = 1_000  # with their bytes, a device; more are counted with the last one's row
 _KEPT_BYTES = 65_536
 
@@ -87,7 +85,7 @@ class View:
         head: Head | None = None
         try:
             head = decode(line, Head)
-            row = _item_row(head, line, topic.rest)
+            row = item_row(head, line, topic.rest)
             # The views read bodies through SQLite: what it cannot read would stop every query.
             if not self.connection.execute("SELECT json_valid(?)", (row[-1],)).fetchone()[0]:
                 raise Unreadable("no JSON that SQLite can read")
@@ -170,8 +168,8 @@ class View:
             body = decode(payload, Ledger)
         if body.d != topic.device:
             raise Unreadable(f"the body says device {body.d}")
-        _time(body.at)
-        text = _text(payload)
+        time_of(body.at)
+        text = text_of(payload)
         self.connection.execute(
             "INSERT INTO root VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET own = 1", (body.epoch, topic.device)
         )
@@ -241,57 +239,3 @@ def open_view(path: Path, start: int | None = None) -> Iterator[View]:
     """The state file, for its one writer. SubscriberError as `state.open_state`."""
     with open_state(path) as connection:
         yield View(connection, start)
-
-
-def _time(text: str) -> int:
-    try:
-        return times.parse(text)
-    except (ValueError, OverflowError) as error:
-        raise Unreadable(f"{text!r} is no time: {error}") from None
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise Unreadable(str(error)) from None
-
-
-def _item_row(head: Head, line: bytes, stream: str) -> tuple[object, ...]:
-    """The row of table `item`. Unreadable when the line is not what it says it is."""
-    if head.v != VERSION:
-        raise Unreadable(f"version {head.v}: this subscriber knows {VERSION}")
-    if head.st != stream:
-        raise Unreadable(f"stream {head.st} on a topic of {stream}")
-    if head.of > head.seq:
-        raise Unreadable(f"number {head.seq} corrects {head.of}, which comes after it")
-    window_us = grain_s = carry_epoch = carry_hi = seen = None
-    kind = _ITEMS.get(head.k)  # items of later versions are counted and kept, their content is not looked at
-    if kind is not None:
-        body = decode(line, kind)
-        if isinstance(body, Summary):
-            seen = body.fr.seen
-            if body.w is not None:
-                window_us, grain_s = _time(body.w[0]), body.w[1]
-            if isinstance(body.carry, tuple):
-                carry_epoch, carry_hi = body.carry
-            _check_stream(head.st, "summary", grain_s)
-        else:
-            _check_stream(head.st, "summary" if isinstance(body, Gap) else "event", None)
-    digest = hashlib.sha256(line).digest()
-    return (
-        head.epoch, head.st, head.seq, digest, head.d, head.k, head.of, window_us, grain_s, carry_epoch, carry_hi, seen, _text(line),
-    )  # fmt: skip
-
-
-def _check_stream(stream: str, first: str, grain_s: int | None) -> None:
-    words = stream.split("/")
-    if words[0] != first or len(words) != (3 if first == "summary" else 2):
-        raise Unreadable(f"this kind of item does not belong to stream {stream}")
-    if grain_s is not None:
-        try:
-            named_s = grain_seconds(words[2])
-        except ValueError as error:
-            raise Unreadable(str(error)) from None
-        if named_s != grain_s:
-            raise Unreadable(f"a window of {grain_s} s in stream {stream}")

@@ -68,7 +68,7 @@ class Sender:
 
     def __init__(
         self, store: Store, connection: Connection, *, device: str, window: int, inflight_bytes: int, clock: Clock,
-        counts: Counts | None = None, pace_s: float = PACE_S, store_limit_s: float = 5.0,
+        counts: Counts | None = None, pace_s: float = PACE_S, store_limit_s: float = 5.0, compress: bool = True,
     ) -> None:  # fmt: skip
         self._store = store
         self._connection = connection
@@ -78,6 +78,7 @@ class Sender:
         self._clock = clock
         self._pace_us = round(pace_s * 1e6)
         self._store_limit_s = store_limit_s
+        self._compress = compress
         self.counts = counts if counts is not None else Counts()
         self._refusal = 0
         self._reading: Reading | None = None
@@ -222,7 +223,7 @@ class Sender:
 
     def _is_live(self, item: Item) -> bool:
         """Is this the first sending, is it still news, and small enough to go as it is?"""
-        if item.state != items.PENDING or item.epoch != self._store.epoch:
+        if item.state != items.PENDING or item.epoch != self._store.epoch or item.stream_text.startswith("result/"):
             return False
         if len(item.body) > self._connection.payload_limit(topics.live(self._device, item.stream_text)):
             return False  # compressed, it may still go
@@ -257,7 +258,7 @@ class Sender:
         topic = topics.back(self._device, found[0].stream_text)
         limit = self._connection.payload_limit(topic)
         most = max(1, min(batch.MAX_PACKED_BYTES, self._inflight_bytes, limit))
-        payload, count = batch.pack([item.body for item in found], most)
+        payload, count = batch.pack([item.body for item in found], most, compress=self._compress)
         if len(payload) > limit:
             self._too_large(found[0])
             return 1

@@ -36,3 +36,29 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     topic_aliases: int
     keepalive_s: int
     session_expiry_s: int
+
+
+class LinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the link now. since_us: boot time of the last change between connected and not. problem: why not, or what ails it.
+
+    messages, items: acknowledged by the broker since the start; resent: asked for again; unheard: messages that nobody subscribed to;
+    refused: messages the broker did not take (their items stay to be sent); corrupt: items whose bytes had changed on the disk;
+    retry_s: the wait before the next attempt, null while connected.
+    """
+
+    connected: bool
+    broker: str
+    since_us: int
+    problem: str | None = None
+    session: int | None = None
+    connects: int = 0
+    retry_s: float | None = None
+    messages: int = 0
+    items: int = 0
+    resent: int = 0
+    unheard: int = 0
+    refused: int = 0
+    corrupt: int = 0
+    too_large: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0

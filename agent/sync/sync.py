@@ -25,7 +25,7 @@ from agent.sync.link import Interrupted
 from agent.sync.requests import Requests
 from agent.sync.sender import Counts, Sender
 from agent.sync.serve import LEDGER_S, Service, draw_identity
-from agent.sync.session import Will
+from agent.sync.session import LinkState, Will
 from agent.sync.wake import Wake
 
 CONNECT_LIMIT_S = 2.0
@@ -47,38 +47,12 @@ class _RenewedError(Exception):
     """A password or certificate was replaced: the connection is made anew with it."""
 
 
-class LinkState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the link now. since_us: boot time of the last change between connected and not. problem: why not, or what ails it.
-
-    messages, items: acknowledged by the broker since the start; resent: asked for again; unheard: messages that nobody subscribed to;
-    refused: messages the broker did not take (their items stay to be sent); corrupt: items whose bytes had changed on the disk;
-    retry_s: the wait before the next attempt, null while connected.
-    """
-
-    connected: bool
-    broker: str
-    since_us: int
-    problem: str | None = None
-    session: int | None = None
-    connects: int = 0
-    retry_s: float | None = None
-    messages: int = 0
-    items: int = 0
-    resent: int = 0
-    unheard: int = 0
-    refused: int = 0
-    corrupt: int = 0
-    too_large: int = 0
-    sent_bytes: int = 0
-    received_bytes: int = 0
-
-
 class Sync:
     """Made by `open_sync`. `state` may be read by any thread at any time."""
 
     def __init__(
         self, store: Store, settings: sync_settings.Config, *, device: str, birth: Callable[[], Birth], config_digest: str,
-        clock: Clock, stop: threading.Event, rng: random.Random, ledger_s: float, address: Address, wake: Wake, requests: Requests,
+        clock: Clock, stop: threading.Event, rng: random.Random, ledger_s: float, address: Address, wake: Wake, requests: Requests, compress: bool,
     ) -> None:  # fmt: skip
         self._store = store
         self._settings = settings
@@ -96,6 +70,7 @@ class Sync:
         self._counts = Counts()
         self._ledgers = Ledgers(store, device, clock)
         self._requests = requests
+        self._compress = compress
         self._watch = Watch(settings)
         self._repeated = Repeated(log)
         self._short = 0  # connections in a row that ended at once
@@ -214,6 +189,7 @@ class Sync:
                 clock=self._clock,
                 counts=self._counts,
                 store_limit_s=STORE_LIMIT_S,
+                compress=self._compress,
             )
             try:
                 service = Service(
@@ -276,12 +252,13 @@ def open_sync(
     ledger_s: float = LEDGER_S,
     allowed: sync_settings.Commands | None = None,
     says: Callable[[], dict[str, Any]] = dict,
+    compress: bool = True,
 ) -> Iterator[Sync]:
     """Runs the sync thread; leaving the `with` closes it in order (`Sync.close`), before the store is closed.
 
     device: "site/name". birth: called on the sync thread, at each connect and every few seconds. config_digest: as in status. stop: once set,
     no new connection is begun; a standing one goes on until the end, so that what the lanes still store goes out. ledger_s: between two ledgers,
-    if anything changed. allowed: who may ask for what, None: anybody. says: the answer to cmd/status. Problem (CONFIG): an address, certificate or key that cannot be right.
+    if anything changed. allowed: who may ask for what, None: anybody. says: the answer to cmd/status. compress: batches on `back/`. Problem (CONFIG): an address, certificate or key that cannot be right.
     """
     address = read_address(settings)
     if address.tls:
@@ -291,6 +268,7 @@ def open_sync(
             store, settings, device=device, birth=birth, config_digest=config_digest, clock=clock, stop=stop, rng=rng,
             ledger_s=ledger_s, address=address, wake=wake,
             requests=Requests(store, device, clock, allowed=allowed, says=says, store_limit_s=STORE_LIMIT_S),
+            compress=compress,
         )  # fmt: skip
         try:
             yield sync

@@ -80,6 +80,14 @@ AUDIT = (
     + TAIL
     + ',"t":"2026-11-24T03:01:00.400Z","who":"ops@acme","cmd":"resend","id":"01J","code":"ok","msg":"3 items go out","count":1}'
 )
+RESULTS = (
+    "{"
+    + HEAD % ("res", "result/yard", 7, 7)
+    + ","
+    + TAIL
+    + ',"n":3,"t":["2026-11-24T03:00:00.120Z","2026-11-24T03:00:00.320Z"],"dt":[0,0,200],"models":["faces"],"labels":["face","hand"],"m":0,"l":[0,1,0],'
+    '"s":[9100,8300,9050],"box":[[1000,2000,1010],2000,[5000,6000,5010],9000],"track":null,"value":null,"x":null}'
+)
 REQUEST = '{"v":1,"id":"01J","caller":"ops@acme","args":{}}'
 LEDGER_REQUEST = (
     f'{{"v":1,"id":"01J","caller":"ops@acme","args":{{"epoch":"{EPOCH}","st":null,"after":["{EPOCH}","event/yard"]}}}}'
@@ -93,6 +101,7 @@ GOLDEN: dict[str, tuple[str, str]] = {
     "gap": ("gap", GAP),
     "event": ("event", EVENT),
     "audit": ("audit", AUDIT),
+    "results": ("results", RESULTS),
     "request": ("request", REQUEST),
     "ledger-request": ("ledgerRequest", LEDGER_REQUEST),
     "resend": ("resend", RESEND),

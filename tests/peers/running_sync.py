@@ -27,10 +27,12 @@ def opened_store(folder: Path, device: str = DEVICE) -> Iterator[Store]:
 
 
 @contextmanager
-def syncing(store: Store, url: str, *, ledger_s: float = 900.0, device: str = DEVICE, **more: object) -> Iterator[Sync]:
+def syncing(
+    store: Store, url: str, *, ledger_s: float = 900.0, device: str = DEVICE, compress: bool = True, **more: object
+) -> Iterator[Sync]:
     settings = Config(url=url, **{"reconnect_max_s": 1.0, **more})  # type: ignore[arg-type]
     with open_sync(
         store, settings, device=device, birth=lambda: birth(store), config_digest=CONFIG_DIGEST, clock=SystemClock(),
-        stop=threading.Event(), rng=random.Random(1), ledger_s=ledger_s,
+        stop=threading.Event(), rng=random.Random(1), ledger_s=ledger_s, compress=compress,
     ) as sync:  # fmt: skip
         yield sync

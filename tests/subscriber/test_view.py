@@ -406,3 +406,14 @@ def test_a_stream_without_a_number_to_answer_for_is_told_in_words(tmp_path: Path
         view.take([message for message in device.out if message[0].endswith("/ledger")], NOW_S)
         text = report.as_text(view.connection, verdicts(view.connection, NOW_S))
     assert f"{STREAM:<32} none from 3 " in text
+
+
+def test_a_file_of_version_1_gets_the_views_of_today(tmp_path: Path) -> None:
+    path = tmp_path / "v.sqlite"
+    with open_view(path, start=1) as view:
+        view.take(messages()[:5], NOW_S)
+        view.connection.executescript("DROP VIEW audit; DROP VIEW raw_results; PRAGMA user_version = 1")
+    with open_view(path) as view:
+        assert view.connection.execute("SELECT count(*) FROM raw_results").fetchone() == (0,)
+        assert view.connection.execute("SELECT count(*) FROM audit").fetchone() == (0,)
+        assert view.connection.execute("PRAGMA user_version").fetchone() == (2,)

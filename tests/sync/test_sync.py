@@ -333,6 +333,16 @@ def test_requests(broker: Broker, tmp_path: Path) -> None:
         client.publish(topics.command(DEVICE, "resend"), b"", qos=1, retain=True).wait_for_publish(5)
 
 
+def test_batches_that_a_rule_engine_can_read(broker: Broker, tmp_path: Path) -> None:
+    with listener(broker.port, "edge/v1/#") as heard, opened_store(tmp_path) as store:
+        append_summaries(store, "yard", 60)
+        with syncing(store, broker.url, compress=False):
+            all_arrived(heard, store)
+        payloads = heard.payloads("back")
+        assert payloads
+        assert all(payload.startswith(b'{"v":1') for payload in payloads)
+
+
 def test_what_a_broker_dropped_is_asked_for_and_healed(tmp_path: Path) -> None:
     """Mosquitto acknowledges more than its queue for an absent subscriber holds, and drops the rest without a word."""
     file = tmp_path / "view.sqlite"
