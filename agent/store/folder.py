@@ -50,10 +50,15 @@ def is_full(error: sqlite3.Error, folder: Path) -> bool:
     return code & 0xFF == sqlite3.SQLITE_IOERR and free_bytes(folder) < _FULL_BYTES
 
 
+def is_failing(error: sqlite3.Error) -> bool:
+    """A write or sync failed. The transaction is not on the medium, the database is what it was; the next one may succeed."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+
+
 def is_broken(error: sqlite3.Error) -> bool:
-    """The file or the disk under it is broken or gone: nothing more can be stored here."""
+    """The file is broken or gone, or may not be written any more: nothing more can be stored here."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
-        sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from agent.store import folder
 from agent.store.transaction import Hook, Job, Transaction
 
 ROWS = 1_000
+FAILING_US = 60_000_000
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Group:
         self._changes = 0
         self._told = Repeated(log)
         self._hook_again_us: dict[int, int] = {}
+        self._failing_since_us: int | None = None
 
     @property
     def full(self) -> bool:
@@ -140,6 +142,7 @@ class Group:
                 del transaction.owed[lane]
         for lane, count in transaction.unstored.items():
             self._unstored[lane] = self._unstored.get(lane, 0) + count
+        self._failing_since_us = None
         self.clear("store")
         for entry in self._entries:
             entry.ticket._answer(None)
@@ -153,11 +156,18 @@ class Group:
         except sqlite3.Error:
             log.warning("store rollback=failed")
         self._transaction.forget(self._mark)
-        if not folder.is_full(error, self._path.parent) and folder.is_broken(error):
+        full = folder.is_full(error, self._path.parent)
+        if not full and (folder.is_broken(error) or (folder.is_failing(error) and self._fails_for_long())):
             raise error
         told = folder.unusable(self._path, error)
         self.fault("store", str(told))
         self.fail([], told)
+
+    def _fails_for_long(self) -> bool:
+        """Writes have failed without one that succeeded for so long that a new start, on what the system then mounts, is the better chance."""
+        now_us = self._clock.boot_us()
+        self._failing_since_us = now_us if self._failing_since_us is None else self._failing_since_us
+        return now_us - self._failing_since_us >= FAILING_US
 
     def fail(self, entries: Sequence[Entry], why: Problem) -> None:
         """Answers these and the group's own entries with `why`; what lanes did in them is owed to their next tick."""
@@ -177,7 +187,8 @@ class Group:
     def _spoiled(self, error: Exception) -> bool:
         """Whether the whole group is gone, not only a savepoint: SQLite rolls back by itself when the disk fails."""
         return not self._connection.in_transaction or (
-            isinstance(error, sqlite3.Error) and (folder.is_broken(error) or folder.is_full(error, self._path.parent))
+            isinstance(error, sqlite3.Error)
+            and (folder.is_broken(error) or folder.is_failing(error) or folder.is_full(error, self._path.parent))
         )
 
     def fault(self, place: str, what: str, error: BaseException | None = None) -> None:
