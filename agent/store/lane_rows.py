@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agent.clock import Reading
-from agent.records import Detections, Inference, LaneSecond
+from agent.records import Detections, Event, Inference, LaneSecond
 from agent.store import trusted
 from agent.store.transaction import Job, Transaction
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 E4 = 10_000
 _MOST = (1 << 63) - 1
+_NO_BOX = (None, None, None, None)
 PHASES = {"start": 0, "end": 1}
 # Better sources first.
 SOURCES = ("gnss", "ptp", "ntp", "rtc", "manual", "none")
@@ -47,27 +48,17 @@ class LaneSecondJob:
         if transaction.low_space:
             left_out = tuple(one for one in stored if one.detections is not None and len(one.detections))
             stored = ()
-        rows = [
-            row
-            for one in stored
-            if one.detections is not None
-            for row in _results(transaction, lane, one, one.detections)
-        ]
+        rows = _results(transaction, lane, stored)
         if rows:
-            transaction.connection.executemany(
-                _RESULT, [(number, *row) for number, row in zip(transaction.next_ids(len(rows)), rows, strict=True)]
-            )
-        for event in second.events:
-            transaction.connection.execute(
-                _EVENT,
-                (
-                    transaction.next_id(), transaction.boot, event.at_us, lane, transaction.name("rule", event.rule),
-                    PHASES[event.phase], msgspec.json.encode(event).decode(),
-                ),
-            )  # fmt: skip
+            transaction.connection.executemany(_RESULT, rows)
+        _enter_events(transaction, lane, second.events)
         if not (rows or second.events or left_out) and self._merged(transaction, lane):
             return
         self._tick(transaction, lane, left_out)
+
+    def remainder(self) -> "Job | None":
+        """What is stored later when a full or failing disk took the second: its events, which are few and will not come again."""
+        return EventsJob(self.lane, self._second.events) if self._second.events else None
 
     def _tick(self, transaction: Transaction, lane: int, left_out: Sequence[Inference]) -> None:
         second = self._second
@@ -112,6 +103,32 @@ class LaneSecondJob:
         return True
 
 
+class EventsJob:
+    """The job of events whose second could not be stored; they count in the window of the lane's next tick."""
+
+    __slots__ = ("_events", "_lane")
+
+    def __init__(self, lane: str, events: Sequence[Event]) -> None:
+        self._lane, self._events = lane, events
+
+    def __call__(self, transaction: Transaction) -> None:
+        _enter_events(transaction, transaction.name("lane", self._lane), self._events)
+
+    def remainder(self) -> Job:
+        return self
+
+
+def _enter_events(transaction: Transaction, lane: int, events: Sequence[Event]) -> None:
+    for event in events:
+        transaction.connection.execute(
+            _EVENT,
+            (
+                transaction.next_id(), transaction.boot, event.at_us, lane, transaction.name("rule", event.rule),
+                PHASES[event.phase], msgspec.json.encode(event).decode(),
+            ),
+        )  # fmt: skip
+
+
 def lane_second_job(second: LaneSecond) -> Job:
     """Stores all that a lane did since its previous tick, whole or not at all."""
     return LaneSecondJob(second)
@@ -149,35 +166,49 @@ def clock_job(reading: Reading) -> Job:
             from_us = max(from_us, before_us + 1)
             transaction.idle.clear()  # window ends moved
         transaction.connection.execute(
-            "INSERT INTO clock (boot, from_us, utc_offset_us, source, error_ms) VALUES (?, ?, ?, ?, ?)",
-            (transaction.boot, from_us, reading.utc_offset_us, reading.source, reading.error_ms),
+            "INSERT INTO clock (boot, from_us, utc_offset_us, source, error_ms, after_id) VALUES (?, ?, ?, ?, ?, ?)",
+            (transaction.boot, from_us, reading.utc_offset_us, reading.source, reading.error_ms, transaction.last_id),
         )
 
     return job
 
 
-def _results(transaction: Transaction, lane: int, inference: Inference, found: Detections) -> list[tuple[Any, ...]]:
-    """Rows less their id: boot, at_us, lane, model, label, score_e4, x0, y0, x1, y1 (e4), track, value, extra."""
-    if not len(found):
+def _results(transaction: Transaction, lane: int, stored: Sequence[Inference]) -> list[tuple[Any, ...]]:
+    """Rows: id, boot, at_us, lane, model, label, score_e4, x0, y0, x1, y1 (e4), track, value, extra. Numbers are scaled for all of them at once."""
+    found = [(one, one.detections) for one in stored if one.detections is not None and len(one.detections)]
+    if not found:
         return []
-    boot, at_us, model = transaction.boot, inference.at_us, transaction.name("model", inference.model)
-    scores = found.scores.tolist()
-    boxes = None if found.boxes is None else found.boxes.tolist()
-    values = None if found.values is None else found.values.tolist()
-    extras = _extras(found)
-    rows: list[tuple[Any, ...]] = []
-    for place, label in enumerate(found.labels):
-        x0, y0, x1, y1 = (None, None, None, None) if boxes is None else [_e4(part) for part in boxes[place]]
-        rows.append((
-            boot, at_us, lane, model, transaction.name("label", label), _e4(scores[place]), x0, y0, x1, y1, None,
-            None if values is None else values[place], None if extras is None else extras[place],
-        ))  # fmt: skip
+    ids = iter(transaction.next_ids(sum(len(detections) for _, detections in found)))
+    scores = iter(_e4([detections.scores for _, detections in found]))
+    corners = iter(_e4([detections.boxes.reshape(-1) for _, detections in found if detections.boxes is not None]))
+    labels = {
+        label: transaction.name("label", label) for label in {one for _, found_ in found for one in found_.labels}
+    }
+    boot, rows = transaction.boot, []
+    for inference, detections in found:
+        model, boxed = transaction.name("model", inference.model), detections.boxes is not None
+        values = None if detections.values is None else detections.values.tolist()
+        extras = _extras(detections)
+        for place, label in enumerate(detections.labels):
+            x0, y0, x1, y1 = (next(corners), next(corners), next(corners), next(corners)) if boxed else _NO_BOX
+            rows.append((
+                next(ids), boot, inference.at_us, lane, model, labels[label], next(scores), x0, y0, x1, y1, None,
+                None if values is None else values[place], None if extras is None else extras[place],
+            ))  # fmt: skip
     return rows
 
 
-def _e4(number: float) -> int | None:
-    """Ten-thousandths, as many as a column holds; what is no number is NULL."""
-    return max(-_MOST, min(_MOST, round(number * E4))) if math.isfinite(number) else None
+def _e4(parts: "Sequence[NDArray[np.float32]]") -> list[int | None]:
+    """Ten-thousandths of all numbers in a row, as many as a column holds; what is no number is NULL."""
+    import numpy as np
+
+    if not parts:
+        return []
+    scaled = np.concatenate(parts).astype(np.float64) * E4
+    if np.abs(scaled).max(initial=0.0) < _MOST:  # False for what is no number, too
+        exact: list[int | None] = np.rint(scaled).astype(np.int64).tolist()
+        return exact
+    return [max(-_MOST, min(_MOST, round(number))) if math.isfinite(number) else None for number in scaled.tolist()]
 
 
 def _extras(found: Detections) -> list[bytes] | None:

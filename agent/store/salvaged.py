@@ -2,10 +2,9 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from agent.store.anchor import Anchor
-from agent.store.reader import ranges
 
 CORRUPT = "corrupt"
 
@@ -75,16 +74,28 @@ def _lose(new: sqlite3.Connection) -> int:
     folded = "SELECT id FROM epoch WHERE folded = 1" if "folded" in columns else "SELECT NULL WHERE 0"
     streams = new.execute(f"SELECT epoch, stream, last_seq FROM stream WHERE epoch NOT IN ({folded})").fetchall()
     for epoch, stream, last in streams:
-        there = {seq for (seq,) in new.execute("SELECT seq FROM item WHERE epoch = ? AND stream = ?", (epoch, stream))}
-        for first, end in new.execute("SELECT first, last FROM lost WHERE epoch = ? AND stream = ?", (epoch, stream)):
-            there.update(range(first, end + 1))
-        gone = [number for number in range(1, last + 1) if number not in there]
+        gone = list(_gaps(new, epoch, stream, last))
         new.executemany(
             "INSERT INTO lost (epoch, stream, first, last, why, totals) VALUES (?, ?, ?, ?, ?, NULL)",
-            [(epoch, stream, first, end, CORRUPT) for first, end in ranges(gone)],
+            [(epoch, stream, first, end, CORRUPT) for first, end in gone],
         )
-        count += len(gone)
+        count += sum(end - first + 1 for first, end in gone)
     return count
+
+
+def _gaps(new: sqlite3.Connection, epoch: int, stream: int, last: int) -> Iterator[tuple[int, int]]:
+    """Numbers that are neither here nor lost, as ranges; read in order, however many there are."""
+    expected = 1
+    for first, end in new.execute(
+        "SELECT seq, seq FROM item WHERE epoch = ?1 AND stream = ?2 UNION ALL SELECT first, last FROM lost WHERE epoch = ?1 AND stream = ?2"
+        " ORDER BY 1",
+        (epoch, stream),
+    ):
+        if first > expected:
+            yield expected, first - 1
+        expected = max(expected, end + 1)
+    if expected <= last:
+        yield expected, last
 
 
 def _summaries(new: sqlite3.Connection) -> None:

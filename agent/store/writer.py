@@ -2,7 +2,7 @@
 
 A group is one transaction: it is committed after 1,000 rows, after `max_loss_s`, at a job that ends it, or at closing. Each job and each hook
 has a savepoint: one that fails is undone alone. What a commit has returned for is on the medium (synchronous=FULL).
-A full disk undoes the group, is told to its tickets, counted by lane, and the thread goes on; a broken one ends the thread.
+A full disk, or a write that fails, undoes the group, is told to its tickets, counted by lane, and the thread goes on; a broken file ends it.
 """
 
 import logging
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 # Jobs that may wait for the store thread; a giver that finds no place is held back.
 PLACES = 256
 _CLOSE_S = 60.0
+# Reads in a row that the medium refused.
+_READ_TRIES = 5
 
 
 class Store:
@@ -56,6 +58,7 @@ class Store:
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
         self._closed = False
+        self._unreadable = 0
 
     def submit(self, job: Job, *, ends_group: bool = False, timeout_s: float = 5.0) -> Ticket:
         """Adds a job to the running group. Problem (STORE) when the store thread has ended, TimeoutError when it takes no more."""
@@ -78,6 +81,10 @@ class Store:
         connection.execute("BEGIN")
         try:
             yield connection
+            self._unreadable = 0
+        except sqlite3.DatabaseError as error:
+            self._look_at(error)
+            raise
         finally:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -86,6 +93,14 @@ class Store:
                     connection.close()
                 else:
                     self._readers.append(connection)
+
+    def _look_at(self, error: sqlite3.Error) -> None:
+        """Damage that a reader meets ends the run, so that the next start recovers; what could only not be read is tried again first."""
+        if folder.is_damage(error):
+            self._unreadable += 1
+            if self._unreadable >= _READ_TRIES or not folder.is_unreadable(error):
+                recovery.leave_mark(self.path)
+                self.progress.end(folder.unusable(self.path, error))
 
     def wait_for_commit(self, timeout_s: float, after: int) -> int:
         """Waits until more than `after` commits were made; how many were made."""

@@ -83,7 +83,7 @@ def summarise(path: Path) -> None:
                 "models": {"faces": {"n": {"face": 2}, "lat": {"p50": 1.0}}}, "cost": {"tx": 1}}  # fmt: skip
         seq = items.append(transaction, "summary/yard/m1", lambda _: json.dumps(body).encode())
         transaction.connection.execute(
-            "INSERT INTO summary VALUES (?, 60, ?, ?, 1, ?, 0, ?, ?, ?)",
+            "INSERT INTO summary VALUES (?, 60, ?, ?, 1, ?, 0, ?, ?, ?, 1)",
             (lane, first, last, OFFSET_US, transaction.epoch, stream, seq),
         )
 
@@ -202,7 +202,7 @@ def test_sqlite_utils_sees_the_schema_as_applied(tmp_path: Path) -> None:
         known(name=migrations.FIRST)(lambda _: None)
         assert known.pending(database) == []
         assert database.execute("PRAGMA user_version").fetchone() == (migrations.VERSION,)
-        assert database.execute("PRAGMA page_size").fetchone() == (4096,)
+        assert database.execute("PRAGMA page_size").fetchone() == (2048,)
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     finally:
         database.close()
