@@ -102,7 +102,9 @@ def ranges(numbers: Iterable[int]) -> Ranges:
 def undated(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
     """Lane → (ticks, results) of boots that do not know the time, in no summary yet: they wait for it, or for going out undated."""
     counts: dict[str, list[int]] = {}
-    made = connection.execute("SELECT lane, text, min(from_id) FROM grain JOIN name ON name.id = lane WHERE grain > 0 GROUP BY lane")
+    made = connection.execute(
+        "SELECT lane, text, min(from_id) FROM grain JOIN name ON name.id = lane WHERE grain > 0 GROUP BY lane"
+    )
     lanes = made.fetchall()
     for first, last in _undated_ids(connection):
         for lane, text, from_id in lanes:

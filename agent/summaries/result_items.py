@@ -59,9 +59,7 @@ class ResultItems:
         self._waiting: dict[str, _Waiting] = {}
 
     def make_items(self, transaction: Transaction) -> None:
-        if transaction.utc_offset_us is None:
-            return
-        connection = transaction.connection
+        connection, known = transaction.connection, transaction.utc_offset_us is not None
         for lane in self._lanes:
             number = transaction.name("lane", lane)
             waiting = self._waiting.get(lane)
@@ -76,7 +74,7 @@ class ResultItems:
                 waiting.since_us = transaction.now_us
             waiting.count, waiting.seen = waiting.count + new, transaction.last_id
             due = waiting.count and transaction.now_us - waiting.since_us >= WAIT_US
-            if waiting.count >= MOST_ROWS or due:
+            if known and (waiting.count >= MOST_ROWS or due):
                 self._make(transaction, lane, number)
                 del self._waiting[lane]
                 transaction.again = transaction.again or waiting.count > MOST_ROWS

@@ -198,9 +198,7 @@ class Rollup:
             self._close(transaction, series, group.run(connection), merged.content(connection, group, finer_s))
             series.read_to = group.last_tick
             found.pop(0)
-        return (
-            not found and all_read and (finer is None or finer.run is None or self._given_up(transaction, series))
-        )
+        return not found and all_read and (finer is None or finer.run is None or self._given_up(transaction, series))
 
     def _is_merged(self, transaction: Transaction, series: _Series, finer: _Series | None, group: merged.Group) -> bool:
         """Whether nothing more can come to the newest merged window."""

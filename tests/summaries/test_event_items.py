@@ -124,7 +124,7 @@ def test_an_end_after_a_boot_knows_its_start_if_that_is_dated() -> None:
 
 
 def test_more_events_than_one_group_takes() -> None:
-    store = device()
+    store = StoreByHand({"yard": (60,)}, lambda: [event_items.hook(undated_after_us=10_000 * S)])
     for _ in range(1_500):
         happen(store, "start")
     store.commit()
