@@ -1,5 +1,5 @@
 """The table `spent`: bytes that the link carried, by period of UTC (month "2026-11", day "2026-11-25", hour "2026-11-25T08"), and by what
-for; and what the data budget must remember (`kept`, key "budget"). A period's row is added to and never set back.
+for. A period's row is added to and never set back.
 """
 
 import sqlite3
@@ -12,7 +12,6 @@ from agent.store.transaction import Transaction
 
 # So many rows of each kind stay: a year of months, two months of days, two days of hours.
 _KEEP = ((7, 13), (10, 62), (13, 48))
-_KEY = "budget"
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,15 +78,13 @@ def write(transaction: Transaction, rows: Mapping[str, Spent]) -> None:
         )
 
 
+def named(connection: sqlite3.Connection, start: str) -> dict[str, Spent]:
+    """All rows whose period begins so."""
+    rows = connection.execute("SELECT period FROM spent WHERE substr(period, 1, ?) = ?", (len(start), start)).fetchall()
+    return read(connection, [period for (period,) in rows])
+
+
 def forget(transaction: Transaction, period: str) -> None:
     transaction.connection.execute("DELETE FROM spent WHERE period = ?", (period,))
 
 
-def remembered(connection: sqlite3.Connection) -> str | None:
-    """What `remember` was given last."""
-    row = connection.execute("SELECT value FROM kept WHERE key = ?", (_KEY,)).fetchone()
-    return None if row is None else str(row[0])
-
-
-def remember(transaction: Transaction, value: str) -> None:
-    transaction.connection.execute("INSERT OR REPLACE INTO kept (key, value) VALUES (?, ?)", (_KEY, value))

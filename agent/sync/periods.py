@@ -8,7 +8,7 @@ import msgspec
 # Before any time was known: one row each, never refilled.
 NO_MONTH, NO_DAY, NO_HOUR = "none", "none-day", "none-hour"
 # Bytes of a boot whose time is not known yet, beside the month that was known last.
-UNDATED = "undated"
+UNDATED = "undated "
 
 
 class Periods(msgspec.Struct, frozen=True, kw_only=True):
