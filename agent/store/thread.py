@@ -85,7 +85,7 @@ class StoreThread:
         self._group = Group(transaction, path, hooks, clock, progress.unstored)
         self._retention = retention
         self._retain_again_us = 0
-        self._looked = (-_LOOK_US, 0)  # boot time, rows changed
+        self._looked: dict[str, tuple[int, int]] = {}  # for what: boot time, rows changed
         # About a hundredth of the bound.
         self._look_rows = max(100, min(1_000, (settings.max_bytes or 1 << 30) // 6_400))
 
@@ -102,7 +102,12 @@ class StoreThread:
                     entries = self._queue.take_all(0.0 if more else 1.0, 1)
                 except Closed:
                     break
-                self._space()
+                if (
+                    "space" in self._progress.faults
+                    or (self._retention and self._retention.full)
+                    or self._is_due("space")
+                ):
+                    self._space()
                 if entries or self._transaction.again:
                     self._commit_group(entries)
                 self._retain()
@@ -121,7 +126,9 @@ class StoreThread:
 
     def _retain(self) -> None:
         """Makes room, after a group and while nothing is to be stored. What fails here is tried again; results are stored meanwhile."""
-        if self._retention is None or self._clock.boot_us() < self._retain_again_us or not self._may_press():
+        if self._retention is None or self._clock.boot_us() < self._retain_again_us:
+            return
+        if not (self._is_due("retention") or self._retention.more):
             return
         try:
             self._retention.run(self._transaction, self._progress.free)
@@ -134,14 +141,12 @@ class StoreThread:
         else:
             self._group.clear("retention")
 
-    def _may_press(self) -> bool:
-        """To look costs a tenth of a small commit: after so many rows, or a second, or while there is more to do."""
+    def _is_due(self, what: str) -> bool:
+        """After so many rows, or a second: to look each time costs a tenth of a small commit."""
         now_us, changes = self._clock.boot_us(), self._transaction.connection.total_changes
-        retention = self._retention
-        if retention is not None and (
-            retention.more or changes - self._looked[1] >= self._look_rows or now_us - self._looked[0] >= _LOOK_US
-        ):
-            self._looked = now_us, changes
+        before_us, before = self._looked.get(what, (-_LOOK_US, 0))
+        if changes - before >= self._look_rows or now_us - before_us >= _LOOK_US:
+            self._looked[what] = now_us, changes
             return True
         return False
 
