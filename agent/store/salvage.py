@@ -9,6 +9,8 @@ import msgspec
 _ROWS = 512
 # A bad page is narrowed down to so many ids; of these, what can be reached from either end is read.
 _FEW = 64
+# After so many of these, of twice as many: where an id that was read wrong makes a range of it without end, that has an end.
+_PATIENCE = 1024
 
 Row = tuple[Any, ...]
 
@@ -34,6 +36,7 @@ def rows(connection: sqlite3.Connection, table: str, missing: Missing, most: int
         return
     last = end(connection, table)
     waiting = [(1, most if last is None else last)]
+    failed = 0
     while waiting:
         low, high = waiting.pop()
         if low > high:
@@ -44,13 +47,19 @@ def rows(connection: sqlite3.Connection, table: str, missing: Missing, most: int
         if not broken:
             if len(found) == _ROWS:
                 waiting.append((low, high))
-        elif high - low > _FEW:
+        elif high - low > _FEW << (failed // _PATIENCE):
             middle = (low + high) // 2
             waiting += [(middle + 1, high), (low, middle)]
         elif low <= high:
-            back, _ = _read(connection, table, low, high, "DESC")
-            yield from back
-            add(missing, low, back[-1][0] - 1 if back else high)
+            failed += 1
+            while True:
+                back, broken = _read(connection, table, low, high, "DESC")
+                yield from back
+                high = back[-1][0] - 1 if back else high
+                if broken or len(back) < _ROWS:
+                    break
+            if broken and low <= high:
+                add(missing, low, high)
 
 
 def keyed_rows(connection: sqlite3.Connection, table: str, missing: Missing) -> list[Row]:
