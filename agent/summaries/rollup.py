@@ -187,12 +187,14 @@ class Rollup:
     def _merge(self, transaction: Transaction, series: _Series, finer_s: int, until: int) -> bool:
         """Closes the merged windows that are over. True when nothing is left that may still become one."""
         connection, finer = transaction.connection, self._series.get((series.lane, finer_s))
-        if transaction.utc_offset_us is not None and kept.read(connection, kept.UNDATED) is not None:
-            return False  # first the finer ones get their time
+        # The time is known now, and some finer windows are still to get it: until then only what went out before can be closed.
+        redating = transaction.utc_offset_us is not None and kept.read(connection, kept.UNDATED) is not None
         found = merged.groups(connection, series.lane, series.grain_s, finer_s, series.read_to, self._rows.epochs)
         all_read = finer is None or finer.read_to >= until
         while found and self._left:
             group = found[0]
+            if redating and (len(found) == 1 or found[1].dated):
+                return False
             if len(found) == 1 and not (all_read and self._is_merged(transaction, series, finer, group)):
                 break
             self._close(transaction, series, group.run(connection), merged.content(connection, group, finer_s))
