@@ -58,15 +58,16 @@ def _columns(transaction: Transaction, found: Sequence[tuple[Inference, Detectio
         "at_us": [one.at_us for one, detections in found for _ in detections.labels],
         "model": [models[one.model] for one, detections in found for _ in detections.labels],
         "label": [labels[text] for text in texts],
-        "score_e4": _e4([detections.scores for _, detections in found]),
     }
     boxes = [detections.boxes for _, detections in found]
-    if boxed := [part for part in boxes if part is not None]:
-        numbers = _e4(boxed)
+    boxed = [part for part in boxes if part is not None]
+    numbers = _e4([*(detections.scores for _, detections in found), *boxed])
+    columns["score_e4"], corners = numbers[: len(texts)], numbers[len(texts) :]
+    if corners:
         for place, name in enumerate(_BOX):
-            columns[name] = numbers[place::4]
+            columns[name] = corners[place::4]
             if len(boxed) < len(boxes):
-                rest = iter(numbers[place::4])
+                rest = iter(corners[place::4])
                 columns[name] = _joined(found, [None if part is None else rest for part in boxes])
     values = [None if detections.values is None else detections.values.tolist() for _, detections in found]
     extras = [_extras(detections) for _, detections in found]
@@ -86,7 +87,7 @@ def _e4(parts: "Sequence[NDArray[np.float32]]") -> list[int | None]:
     """Ten-thousandths of all numbers in a row, as many as a column holds; what is no number is NULL."""
     import numpy as np
 
-    scaled = np.concatenate(parts).reshape(-1).astype(np.float64) * E4
+    scaled = np.concatenate(parts, axis=None).astype(np.float64) * E4
     if np.abs(scaled).max(initial=0.0) < _MOST:  # False for what is no number, too
         exact: list[int | None] = np.rint(scaled).astype(np.int64).tolist()
         return exact
