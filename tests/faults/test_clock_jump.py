@@ -1,7 +1,8 @@
 """The time of day leaps under the real agent: a year ahead, another year, back by one, back to the truth, a year behind it; with `kill -9` in
 between. Nothing is re-dated, reordered or deleted, and the subscriber adds up to the rows.
 
-Each leap comes with a new start here, which reads the clock at once; in the long run also under the running agent, which looks every 10 s.
+A year ahead and back in the usual run, each with a new start, which reads the clock at once. All of them in the long run, under the running agent
+too, which looks at its clock every 10 s.
 """
 
 import json
@@ -18,7 +19,7 @@ from peers.mosquitto import mosquitto
 
 LONG = os.environ.get("EDGE_AGENT_LONG") == "1"
 # A year behind the truth may be before this agent was made: a board without a battery, no time at all.
-LEAPS_S = (YEAR_S, 2 * YEAR_S, YEAR_S, 0, -YEAR_S)
+LEAPS_S = (YEAR_S, 2 * YEAR_S, YEAR_S, 0, -YEAR_S) if LONG else (YEAR_S, 0)
 NAME = "gate-07"
 
 
@@ -40,7 +41,8 @@ def test_leaps_of_a_year_reorder_and_delete_nothing(tmp_path: Path) -> None:
                     clock.jump(leap_s)
                     if LONG:
                         wait_for(lambda leap_s=leap_s: leap_s < 0 or believed(store, leap_s), 20, "a look at the clock")
-                        wait_for(lambda begun=stored(report): stored(report) > begun + 60, 30, "some seconds more")
+                        begun = stored(report)
+                        wait_for(lambda begun=begun: stored(report) > begun + 60, 30, "some seconds more")
                     running.kill()
                     check_report(store, acknowledged(report))
                     begun = stored(report)
@@ -81,7 +83,9 @@ def check_rows(store: Path) -> None:
     with opened(store) as connection:
         offsets = [offset for (offset,) in connection.execute("SELECT utc_offset_us FROM clock ORDER BY from_us")]
         years = [round((after - before) / (YEAR_S * 1e6)) for before, after in pairwise(offsets)]
-        assert [year for year in years if year] in ([1, 1, -1, -1], [1, 1, -1, -1, -1]), "a leap that was not entered"
+        leaps = [(after - before) // YEAR_S for before, after in pairwise((0, *LEAPS_S))]
+        entered = [year for year in years if year]
+        assert entered == leaps or (LEAPS_S[-1] < 0 and entered == leaps[:-1]), "a leap that was not entered"
         for table in ("tick", "result", "event"):
             for (lane,) in connection.execute(f"SELECT DISTINCT lane FROM {table}").fetchall():
                 times = [
@@ -92,4 +96,4 @@ def check_rows(store: Path) -> None:
         for table in ("removed", "lost"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), "something went"
         found = {row[0] for row in connection.execute("SELECT DISTINCT substr(utc, 1, 4) FROM summaries")}
-        assert len(found) >= 3, found
+        assert len(found) >= (3 if LONG else 2), found
