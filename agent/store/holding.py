@@ -18,6 +18,7 @@ class Released(NamedTuple):
 
     epoch: int
     stream: int
+    text: str
     first: int
     last: int
     items: int
@@ -31,20 +32,56 @@ def mark_held(transaction: Transaction, ids: Sequence[int]) -> None:
     )
 
 
-def to_hold(connection: sqlite3.Connection, streams: Sequence[str], limit: int = GROUP) -> list[int]:
-    """Ids of items of these streams, of any epoch, that could be held now."""
-    found: list[int] = []
-    for epoch, stream in _streams(connection, streams):
-        found += [
-            number
-            for (number,) in connection.execute(
-                f"SELECT id FROM item WHERE epoch = ? AND stream = ? AND state < 2 AND state = {PENDING} LIMIT ?",
-                (epoch, stream, limit - len(found)),
-            )
-        ]
-        if len(found) >= limit:
+class Place(NamedTuple):
+    """A stream of one epoch, above a number."""
+
+    epoch: int
+    stream: int
+    after: int
+
+
+def hold(transaction: Transaction, places: Sequence[Place], limit: int = GROUP) -> list[Place]:
+    """Holds the oldest items there that never left; where, with the last number held. Empty: there was none."""
+    found: list[Place] = []
+    left = limit
+    for place in places:
+        rows = transaction.connection.execute(
+            f"SELECT id, seq FROM item WHERE {_PENDING_THERE} ORDER BY seq LIMIT ?", (*place, left)
+        ).fetchall()
+        if rows:
+            mark_held(transaction, [number for number, _ in rows])
+            found.append(place._replace(after=rows[-1][1]))
+            left -= len(rows)
+        if left <= 0:
             break
     return found
+
+
+_PENDING_THERE = f"epoch = ? AND stream = ? AND seq > ? AND state < 2 AND state = {PENDING}"
+
+
+def can_hold(connection: sqlite3.Connection, places: Sequence[Place]) -> bool:
+    """Whether `hold` would find anything."""
+    return any(
+        connection.execute(f"SELECT 1 FROM item WHERE {_PENDING_THERE} LIMIT 1", place).fetchone() for place in places
+    )
+
+
+def places(connection: sqlite3.Connection, streams: Sequence[str]) -> list[Place]:
+    """Every epoch's streams of these names, from their beginning."""
+    return [Place(epoch, stream, 0) for epoch, stream in _streams(connection, streams)]
+
+
+def any_held(connection: sqlite3.Connection, streams: Sequence[str]) -> bool:
+    if connection.execute(f"SELECT 1 FROM item WHERE state = {HELD} LIMIT 1").fetchone() is None:
+        return False
+    return any(_newest_held(connection, *place, None) is not None for place in _streams(connection, streams))
+
+
+def stream_names(connection: sqlite3.Connection) -> list[str]:
+    """Every stream that ever had a number."""
+    rows = connection.execute("SELECT DISTINCT text FROM stream JOIN name ON name.id = stream ORDER BY text")
+    return [text for (text,) in rows]
 
 
 def release_newest(
@@ -73,7 +110,8 @@ def release_newest(
         size, count = size + length, count + 1
         heads[place] = _newest_held(connection, *place, seq)
     connection.executemany(f"UPDATE item SET state = {PENDING} WHERE id = ?", ((one,) for one in ids))
-    return [one for place, numbers in chosen.items() for one in _ranges(*place, numbers)]
+    texts = dict(connection.execute("SELECT id, text FROM name WHERE kind = 'stream'"))
+    return [one for place, numbers in chosen.items() for one in _ranges(*place, texts[place[1]], numbers)]
 
 
 def release(
@@ -126,7 +164,7 @@ def _newest_held(
     return None if row is None else (int(row[0]), int(row[1]), int(row[2]))
 
 
-def _ranges(epoch: int, stream: int, numbers: Sequence[tuple[int, int]]) -> list[Released]:
+def _ranges(epoch: int, stream: int, text: str, numbers: Sequence[tuple[int, int]]) -> list[Released]:
     """numbers: (number, length), descending."""
     found: list[Released] = []
     for seq, length in numbers:
@@ -134,5 +172,5 @@ def _ranges(epoch: int, stream: int, numbers: Sequence[tuple[int, int]]) -> list
             before = found[-1]
             found[-1] = before._replace(first=seq, items=before.items + 1, bytes=before.bytes + length)
         else:
-            found.append(Released(epoch, stream, seq, seq, 1, length))
+            found.append(Released(epoch, stream, text, seq, seq, 1, length))
     return found

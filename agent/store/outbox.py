@@ -43,6 +43,16 @@ def older_streams(connection: sqlite3.Connection, epoch: int) -> list[OutStream]
     return [OutStream(*row) for row in rows]
 
 
+def has_more(connection: sqlite3.Connection, epoch: int, stream: int, count: int) -> bool:
+    """Whether more items than this wait in a stream."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM item WHERE epoch = ? AND stream = ? AND state < 2 LIMIT 1 OFFSET ?", (epoch, stream, count)
+        ).fetchone()
+        is not None
+    )
+
+
 def unsettled_epochs(connection: sqlite3.Connection) -> set[int]:
     """Epochs with items that are not acknowledged."""
     return {int(row[0]) for row in connection.execute("SELECT DISTINCT epoch FROM item WHERE state < 2")}

@@ -86,5 +86,3 @@ def named(connection: sqlite3.Connection, start: str) -> dict[str, Spent]:
 
 def forget(transaction: Transaction, period: str) -> None:
     transaction.connection.execute("DELETE FROM spent WHERE period = ?", (period,))
-
-

@@ -44,7 +44,8 @@ class Accounts:
 
     def turn(self, now: Periods, months: Iterable[str], rows: Mapping[str, Spent]) -> None:
         """now: whose day and hour are charged. months: all months that are. rows: those that were `unknown`. What is no longer charged and is
-        written may be forgotten."""
+        written may be forgotten.
+        """
         self.now = now
         self.months = tuple(dict.fromkeys((now.month, *months)))
         self.rows.update(rows)
@@ -61,9 +62,10 @@ class Accounts:
         named `undated MONTH`, after the month that was known last then.
         """
         for name, spent in undated.items():
-            if name.removeprefix(UNDATED) != self.now.month:
-                self.rows[self.now.month] = self.rows[self.now.month].plus(spent.sent, spent.received, spent.parts)
-                self.changed.add(self.now.month)
+            for month in self.months:
+                if name.removeprefix(UNDATED) != month:
+                    self.rows[month] = self.rows[month].plus(spent.sent, spent.received, spent.parts)
+                    self.changed.add(month)
 
     @property
     def month_left(self) -> int:

@@ -1,15 +1,12 @@
 """The data budget: may this go now? Asked before a message is handed over, so that the month's cap holds for any clock and any crash.
 
-Time     two of them (store/trusted.py): the greatest UTC ever known, and one that believes a leap forward only after a day of running. Bytes
-         are charged to the months of both, and neither ever runs backwards here: no jump brings a spent month back. Without a good reading in
-         this boot they count for the month that is known later, too. Without any time nothing is ever refilled.
+Time     period_clock.py: no jump of a clock brings a spent month back. Without any time nothing is ever refilled.
 Ahead    what may be spent before the next write is on the medium beforehand (`lease`): a crash costs at most the lease, and never hides bytes.
          Where the interface is counted and the boot is the same, the interface itself says what passed meanwhile.
 Closing  the month's last bytes are kept for a ledger and the status `held`; then the link is closed until the next month.
 """
 
 import logging
-from typing import Protocol
 
 import msgspec
 
@@ -24,7 +21,9 @@ from agent.store.writer import Store
 from agent.sync import kinds, periods, states
 from agent.sync import settings as sync_settings
 from agent.sync.accounts import Accounts
+from agent.sync.allowance import Report
 from agent.sync.metering import Meter, Passed
+from agent.sync.period_clock import PeriodClock, Slow
 from agent.sync.unmetered import Unmetered
 
 STEP_US = 1_000_000
@@ -37,48 +36,15 @@ _MOVES = 8
 log = logging.getLogger(__name__)
 
 
-class Allowance(Protocol):
-    """What the sender asks. wire_bytes: as wire.message_bytes says."""
-
-    state: states.State
-
-    def room(self, kind: str) -> int:
-        """Bytes that may go of this kind now."""
-
-    def allows(self, kind: str, wire_bytes: int) -> bool: ...
-
-    def hand(self, kind: str, wire_bytes: int) -> None:
-        """It is handed over."""
-
-    def arrived(self, wire_bytes: int) -> None:
-        """It is acknowledged, or its connection has ended."""
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """For status and health. used, left: bytes of the month. moves: [UTC, from, to, why] of late, oldest first."""
-
-    state: states.State
-    month: int
-    used: int
-    left: int
-    today: int
-    how: str
-    until: str | None
-    why: str
-    parts: dict[str, int]
-    moves: list[tuple[str | None, str, str, str]] = []
-
-
 class _Kept(msgspec.Struct, kw_only=True):
-    """What outlives the process. lease: bytes that may have been spent beyond the rows. boot, at_us, utc_us: the slow clock's last time.
-    told: the month whose last words were said.
+    """What outlives the process. lease: bytes that may have been spent beyond the rows. told: the month whose last words were said.
+
+    interface, counters: where the counted interface stood when the rows were written.
     """
 
     state: states.State | None = None
     lease: int = 0
-    boot: int = 0
-    at_us: int = 0
-    utc_us: int | None = None
+    slow: Slow = Slow()
     interface: str | None = None
     counters: tuple[int, int] = (0, 0)
     told: str | None = None
@@ -102,17 +68,19 @@ class Budget:
         self.accounts = Accounts(int(settings.month))
         cap = self.accounts.cap
         self._lease_bytes = max(min(16_000, cap // 20), cap // 1_000)
-        self.ledger_bytes = 2_000
+        self._ledger_bytes = 2_000
         self._unwritten = 0
         self._lease = 0
         self._wanted = 0  # a message larger than the lease waits
+        self._landed = 0  # of `pending`: acknowledged, and not counted by the meter yet
+        self._why = ""
         self._stepped_us = self._timed_us = self._written_us = self._since_us = 0
-        self._dated = False
-        self._greatest_us: int | None = None
         with store.read() as connection:
             text = kept.read(connection, kept.BUDGET)
         self._kept = _Kept() if text is None else msgspec.json.decode(text, type=_Kept)
-        self._begin()
+        boot_then = self._kept.slow.boot
+        self._time = PeriodClock(store, clock, self._kept.slow)
+        self._begin(boot_then)
         self.report = self._report()
 
     @property
@@ -130,16 +98,13 @@ class Budget:
 
     @property
     def unmetered(self) -> bool:
-        utc_us = self._slow_us()
-        sure = self._dated and utc_us is not None and self._greatest_us is not None
-        # In hours that nobody counts only by a time that both clocks agree on.
-        agreed = utc_us if sure and abs((self._greatest_us or 0) - (utc_us or 0)) <= 900_000_000 else None
-        return self._unmetered.now(agreed, self.meter.leads_over)
+        """Nobody counts now. Hours of the day only by a time that is sure."""
+        return self._unmetered.now(self._time.agreed_us(), self.meter.leads_over)
 
     @property
     def until(self) -> str | None:
         """When the month ends; null while no time is known."""
-        utc_us = self._slow_us()
+        utc_us = self._time.utc_us()
         return None if utc_us is None else text_s(periods.next_month_us(utc_us))
 
     def room(self, kind: str) -> int:
@@ -155,12 +120,17 @@ class Budget:
     def allows(self, kind: str, wire_bytes: int) -> bool:
         if self.unmetered:
             return True
+        if self._landed and self._short(kind, wire_bytes):
+            self._count()
         if self.room(kind) < wire_bytes:
             return False
         if self._unwritten + self.accounts.pending + wire_bytes > self._lease:
             self._wanted = wire_bytes
             self._write()
         return self._unwritten + self.accounts.pending + wire_bytes <= self._lease
+
+    def _short(self, kind: str, wire_bytes: int) -> bool:
+        return self.room(kind) < wire_bytes or self._unwritten + self.accounts.pending + wire_bytes > self._lease
 
     def may_connect(self, wire_bytes: int) -> bool:
         """A connection costs what an hour may not have; one an hour goes all the same while the day lasts, and one for the last words."""
@@ -183,12 +153,15 @@ class Budget:
         self.accounts.charge(0, 0, {kind: wire_bytes})
 
     def arrived(self, wire_bytes: int) -> None:
-        self.accounts.pending = max(0, self.accounts.pending - wire_bytes)
+        self._landed = min(self.accounts.pending, self._landed + wire_bytes)
+
+    def said_ledger(self, payload_bytes: int) -> None:
+        self._ledger_bytes = payload_bytes + 200
 
     def forget_pending(self) -> None:
         """The connection has ended, and the meter knows what it carried."""
+        self._landed = self.accounts.pending
         self.step(at_once=True)
-        self.accounts.pending = 0
 
     def said_last_words(self) -> None:
         self._kept.told = self.accounts.now.month
@@ -203,7 +176,8 @@ class Budget:
         self._count()
         if at_once or now_us - self._timed_us >= _TIME_US:
             self._timed_us = now_us
-            self._look_at_time()
+            if self._time.look():
+                self._settle_undated()
         self._turn()
         self._decide(now_us)
         busy = self._unwritten * 2 >= self._lease or self._wanted
@@ -216,22 +190,24 @@ class Budget:
         self._count()
         self._write(lease=0)
 
-    def _begin(self) -> None:
-        now_us = self._since_us = self._clock.boot_us()
-        kept_then = self._kept
-        self._look_at_time()
+    def _begin(self, boot_then: int) -> None:
+        """boot_then: in which the last run counted."""
+        self._since_us = self._clock.boot_us()
+        before = self._kept
         self._turn()
-        if kept_then.lease:
-            counted = kept_then.boot == self._store.boot and kept_then.interface is not None
-            if counted and kept_then.interface is not None:
-                self.meter.begin_at(kept_then.interface, Passed(*kept_then.counters))
-            else:
-                self._charge(Passed(kept_then.lease, 0))
-        self._decide(now_us)
+        if self._time.dated:
+            self._settle_undated()
+        passed = None
+        if boot_then == self._store.boot and before.interface is not None:
+            passed = self.meter.since(before.interface, Passed(*before.counters))
+        self._charge(Passed(before.lease, 0) if passed is None else passed)
+        self._decide(self._since_us)
         self._write()
 
     def _count(self) -> None:
         passed = self.meter.take()
+        self.accounts.pending -= self._landed
+        self._landed = 0
         named = self._settings.interface
         if (passed.sent or passed.received) and not (self.unmetered and named in (None, self.meter.leads_over)):
             self._charge(passed)
@@ -240,61 +216,36 @@ class Budget:
         self.accounts.charge(passed.sent, passed.received)
         self._unwritten += passed.sent + passed.received
 
-    def _look_at_time(self) -> None:
-        with self._store.read() as connection:
-            time = spending.time(connection, self._store.boot, self._clock.boot_us())
-        self._greatest_us = time.greatest_us
-        settled_us = time.settled_us
-        slow_us = self._slow_us()
-        if settled_us is not None:
-            # It never runs backwards: a month that was begun is not taken back.
-            self._kept.utc_us = settled_us if slow_us is None else max(slow_us, settled_us)
-        else:
-            self._kept.utc_us = slow_us
-        self._kept.boot, self._kept.at_us = self._store.boot, self._clock.boot_us()
-        if time.dated and not self._dated:
-            self._dated = True
-            self._turn()
-            self._settle_undated()
-
-    def _slow_us(self) -> int | None:
-        """The period's clock now. In another boot it goes on from where it stood: at least so much time has passed."""
-        if self._kept.utc_us is None:
-            return None
-        passed_us = self._clock.boot_us() - self._kept.at_us if self._kept.boot == self._store.boot else 0
-        return self._kept.utc_us + max(0, passed_us)
-
     def _turn(self) -> None:
-        now = periods.periods(self._slow_us())
-        months = [now.month]
-        if self._greatest_us is not None:
-            months.append(periods.month_of(self._greatest_us + self._clock.boot_us() - self._kept.at_us))
-        if not self._dated:
-            months.append(periods.UNDATED + now.month)
-        accounts = self.accounts
-        if (now.hour, now.day) == (accounts.now.hour, accounts.now.day) and tuple(dict.fromkeys(months)) == accounts.months:
+        now, accounts = self._time.now(), self.accounts
+        months = self._time.months(now)
+        if (now.hour, now.day) == (accounts.now.hour, accounts.now.day) and tuple(months) == accounts.months:
             accounts.now = now
             return
-        unknown = accounts.unknown(now, months)
         with self._store.read() as connection:
-            rows = spending.read(connection, unknown)
+            rows = spending.read(connection, accounts.unknown(now, months))
         accounts.turn(now, months, rows)
 
     def _settle_undated(self) -> None:
+        """The time became known in this boot."""
         with self._store.read() as connection:
             found = spending.named(connection, periods.UNDATED)
         # What this run has not written yet is newer.
         found.update({name: row for name, row in self.accounts.rows.items() if name.startswith(periods.UNDATED)})
+        self._turn()
         self.accounts.settle_undated(found)
         for name in found:
             self.accounts.rows.pop(name, None)
             self.accounts.changed.discard(name)
-        self._write(forget=list(found))
+        if found:
+            self._write(forget=list(found))
 
     def _decide(self, now_us: int) -> None:
         accounts = self.accounts
         # What the agent does not steer (what comes in, other programs, sendings repeated by TCP) must fit, too.
-        accounts.reserve = 2 * self.ledger_bytes + _LAST_WORDS_BYTES + max(accounts.cap // 200, min(16_000, accounts.cap // 10))
+        accounts.reserve = (
+            2 * self._ledger_bytes + _LAST_WORDS_BYTES + max(accounts.cap // 200, min(16_000, accounts.cap // 10))
+        )
         look = states.Look(
             ratio=accounts.ratio,
             spent=accounts.month_left <= accounts.reserve,
@@ -307,7 +258,7 @@ class Budget:
             return
         self._kept.state, self._since_us = after, now_us
         if before is not None:
-            utc_us = self._slow_us()
+            utc_us = self._time.utc_us()
             at = None if utc_us is None else text_s(utc_us)
             self._kept.moves = [*self._kept.moves, (at, before, after, self._why)][-_MOVES:]
             log.warning(fact("data budget", before=before, now=after, why=self._why))
@@ -319,10 +270,8 @@ class Budget:
         left = max(0, accounts.month_left)
         wanted = self._wanted + accounts.pending
         ahead = min(max(self._lease_bytes, wanted + self._lease_bytes // 4), left) if lease is None else lease
-        counters = self.meter.counters()
-        self._kept.lease = ahead
-        self._kept.interface = self.meter.interface if counters is not None else None
-        self._kept.counters = (0, 0) if counters is None else (counters.sent, counters.received)
+        self._kept.lease, self._kept.slow = ahead, self._time.slow
+        self._kept.interface, self._kept.counters = self.meter.taken
         rows = {name: accounts.rows[name] for name in accounts.changed if name in accounts.rows}
         text = msgspec.json.encode(self._kept).decode()
 

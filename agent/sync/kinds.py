@@ -51,7 +51,11 @@ def summary_grain_s(stream: str) -> int | None:
 def is_fine(stream: str) -> bool:
     """Detail that is kept back first: windows shorter than an hour, and single results."""
     grain_s = summary_grain_s(stream)
-    return stream.startswith("result/") or (grain_s is not None and grain_s < HOUR_S)
+    return is_results(stream) or (grain_s is not None and grain_s < HOUR_S)
+
+
+def is_results(stream: str) -> bool:
+    return stream.startswith("result/")
 
 
 def is_hours(stream: str) -> bool:

@@ -105,9 +105,20 @@ class Meter:
         self._socket = None
         self._socket_passed = Passed(0, 0)
 
-    def begin_at(self, interface: str, passed: Passed) -> None:
-        """Where that interface stood when it was last counted, in an earlier run in this boot: what passed since is counted, too."""
-        self._before = (interface, passed)
+    def since(self, interface: str, passed: Passed) -> Passed | None:
+        """What went over that interface since it was last counted, in an earlier run in this boot; None when it cannot be said."""
+        now = interface_counters(self._dev, interface)
+        if now is None:
+            return None
+        self._before = (interface, now)
+        return now.since(passed)
+
+    @property
+    def taken(self) -> tuple[str | None, tuple[int, int]]:
+        """The interface that is counted, and where it stood at the last `take`; None where there is none."""
+        if self._before is None or self._before[0] != self.interface:
+            return None, (0, 0)
+        return self._before[0], (self._before[1].sent, self._before[1].received)
 
     def take(self) -> Passed:
         """What passed since the last call."""

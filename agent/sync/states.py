@@ -35,8 +35,20 @@ GOES: dict[State, frozenset[str]] = {
     "closed": frozenset(),
 }
 # Seconds between two health items (None: only at a change of state), and the least between two ledgers.
-HEALTH_S: dict[State, float | None] = {"full": 900.0, "lean": 3_600.0, "coarse": 3_600.0, "critical": None, "closed": None}
-LEDGER_S: dict[State, float] = {"full": 0.0, "lean": 3_600.0, "coarse": 21_600.0, "critical": 21_600.0, "closed": 21_600.0}
+HEALTH_S: dict[State, float | None] = {
+    "full": 900.0,
+    "lean": 3_600.0,
+    "coarse": 3_600.0,
+    "critical": None,
+    "closed": None,
+}
+LEDGER_S: dict[State, float] = {
+    "full": 0.0,
+    "lean": 3_600.0,
+    "coarse": 21_600.0,
+    "critical": 21_600.0,
+    "closed": 21_600.0,
+}
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):

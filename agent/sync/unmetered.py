@@ -38,4 +38,6 @@ class Unmetered:
         if utc_us is None:
             return False
         minute = minute_of_day(utc_us)
-        return any(first <= minute < last if first <= last else minute >= first or minute < last for first, last in self._hours)
+        return any(
+            first <= minute < last if first <= last else minute >= first or minute < last for first, last in self._hours
+        )
