@@ -21,6 +21,7 @@ from agent.store import anchor, folder, identity, recovery
 from agent.store.connection import connect_to_read, connect_to_write
 from agent.store.group import Entry, Ticket
 from agent.store.migrations import prepare
+from agent.store.reserve import FULL_BYTES, Reserve
 from agent.store.retention import Retention
 from agent.store.settings import Config
 from agent.store.space import Holes
@@ -133,6 +134,9 @@ def open_store(where: Path, *, clock: Clock, device: str, settings: Config, name
     """
     with folder.locked(where):
         path = where / folder.DATABASE
+        reserve = None if replay else Reserve(where)
+        if reserve is not None and free_bytes(where) < FULL_BYTES:
+            reserve.release()  # else a full disk would not even let it start
         recovered = None if replay else _recovered(path, clock, settings, free_bytes)
         new = not path.exists()
         holes = Holes(path)
@@ -172,7 +176,7 @@ def open_store(where: Path, *, clock: Clock, device: str, settings: Config, name
                 raise folder.unusable(where, error) from error
             retention = None if replay else Retention(path, settings, clock, totals, holes)
             thread = StoreThread(store.path, store.queue, store.progress, transaction, clock, settings, hooks, report, free_bytes,
-                                 None if replay else session, retention)  # fmt: skip
+                                 None if replay else session, retention, reserve)  # fmt: skip
             thread.write_anchor()
             with _running(store, thread):
                 yield store
