@@ -142,6 +142,12 @@ def space(connection: sqlite3.Connection, path: Path) -> SpaceVitals:
     )
 
 
+def removed(connection: sqlite3.Connection) -> dict[str, int]:
+    """Results deleted so far, by reason."""
+    rows = connection.execute("SELECT why, sum(results) FROM removed GROUP BY why HAVING sum(results) > 0 ORDER BY why")
+    return {why: int(count) for why, count in rows}
+
+
 class _Age:
     """Seconds since a row's time: by boot time within this boot, by UTC across boots, None where that is unknown."""
 
