@@ -60,7 +60,7 @@ class EventItems:
         done = 0
         for number, boot, at_us, lane, rule, phase, body in rows:
             dated = bool(self._rows.clock(connection, boot))
-            if not dated and boot == transaction.boot and transaction.now_us < at_us + self._after_us:
+            if not dated and boot == transaction.boot and self._patience.now_us < at_us + self._after_us:
                 break
             done += 1
             stream = event_stream(self._rows.name(connection, lane))

@@ -64,8 +64,9 @@ def _date(transaction: Transaction, clock: Sequence[ClockRow], seq: int, stream:
     kind = _KINDS.get(text.partition("/")[0])
     if kind is None:
         return
+    wanted: Any = Gap if b'"k":"gap"' in body else kind
     try:
-        item = decode(body, Gap if b'"k":"gap"' in body else kind)
+        item: Summary | Gap | Event = decode(body, wanted)
     except Unreadable:
         return  # its digest will not match: the sender calls it lost
     if item.boot != transaction.boot:

@@ -165,7 +165,7 @@ class Rollup:
         try:
             if (finer_s := self._merged_from.get(series.grain_s)) is not None:
                 return self._merge(transaction, series, finer_s, until)
-            while series.read_to < until and transaction.now_us >= series.waits_to_us:
+            while series.read_to < until and self._patience.now_us >= series.waits_to_us:
                 ticks = transaction.connection.execute(
                     _TICKS, (series.read_to, until, series.lane, _ROWS_AT_ONCE)
                 ).fetchall()

@@ -15,6 +15,7 @@ from agent.summaries.windows import SECOND_US, boot_window_start
 AFTER_US = 900 * SECOND_US
 
 _FIRST = "SELECT at_us FROM tick WHERE id > ? ORDER BY id LIMIT 1"
+_LATEST = "SELECT max(id), max(at_us) FROM tick WHERE id > ?"
 _NEWEST = "SELECT at_us FROM tick WHERE id BETWEEN ? AND ? AND lane = ? ORDER BY id DESC LIMIT 1"
 
 
@@ -25,19 +26,29 @@ class Patience:
         self._after_us = after_us
         self._began_us: int | None = None
         self._newest: dict[tuple[int, int], int] = {}
-        self._start_tick = 0
+        self._start_tick = self._seen_id = self._latest_us = 0
+        self.now_us = 0
 
     def begin(self, transaction: Transaction, start_tick: int) -> bool:
-        """False while nothing can go out: the time is unknown, and there is hope. start_tick: the newest tick of earlier runs of the agent."""
+        """False while nothing can go out: the time is unknown, and there is hope. start_tick: the newest tick of earlier runs of the agent.
+
+        now_us is then the latest boot time known here: a group's rows may be younger than its beginning.
+        """
         self._newest.clear()
         self._start_tick = start_tick
         if self._began_us is None:
             self._began_us = transaction.now_us
+        self.now_us = transaction.now_us
         if transaction.utc_offset_us is not None:
             return True
-        row = transaction.connection.execute(_FIRST, (transaction.after_id,)).fetchone()
-        since_us = self._began_us if row is None else min(self._began_us, row[0])
-        return transaction.now_us >= since_us + self._after_us
+        connection = transaction.connection
+        first = connection.execute(_FIRST, (transaction.after_id,)).fetchone()
+        since_us = self._began_us if first is None else min(self._began_us, first[0])
+        seen_id, at_us = connection.execute(_LATEST, (max(self._seen_id, transaction.after_id),)).fetchone()
+        if seen_id is not None:
+            self._seen_id, self._latest_us = seen_id, max(self._latest_us, at_us)
+        self.now_us = max(self.now_us, self._latest_us)
+        return self.now_us >= since_us + self._after_us
 
     def dating(
         self, transaction: Transaction, rows: Rows, lane: int, grain_s: int, tick: int, boot: int, at_us: int
@@ -53,7 +64,7 @@ class Patience:
         if boot != transaction.boot or due_us <= self._newest_us(connection, lane, tick, transaction.last_id):
             return False
         # The lane may have ended: then no tick of it will come.
-        return False if tick <= self._start_tick and due_us <= transaction.now_us else due_us
+        return False if tick <= self._start_tick and due_us <= self.now_us else due_us
 
     def _newest_us(self, connection: sqlite3.Connection, lane: int, tick: int, last: int) -> int:
         """Boot time of the lane's newest tick up to an id. tick: one of them."""
