@@ -15,6 +15,7 @@ class _When(msgspec.Struct):
     at: str = ""
     w: tuple[str, int] | None = None
     t: str | tuple[str, str | None] | None = None
+    mono: tuple[int | None, int | None] | None = None
 
 
 def is_news(body: bytes, stream: str, utc_us: int | None) -> bool:
@@ -28,6 +29,7 @@ def is_news(body: bytes, stream: str, utc_us: int | None) -> bool:
         if when.w is not None:
             end_us = times.parse(when.w[0]) + when.w[1] * 1_000_000
             return utc_us - end_us <= 2 * when.w[1] * 1_000_000
-        return utc_us - times.parse(when.at) <= EVENT_LIVE_US
+        # What was made without a time may tell of a boot long ago.
+        return when.mono is None and utc_us - times.parse(when.at) <= EVENT_LIVE_US
     except (msgspec.DecodeError, ValueError):
         return False
