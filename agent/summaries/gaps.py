@@ -15,7 +15,8 @@ def append_gap(transaction: Transaction, rows: Rows, stream: str, lane: int, fro
     connection = transaction.connection
     clock = rows.clock(connection, transaction.boot)
     last = connection.execute(
-        "SELECT boot, at_us FROM tick WHERE id <= ? AND lane = ? ORDER BY id DESC LIMIT 1", (transaction.after_id, lane)
+        "SELECT boot, at_us FROM tick WHERE id <= ? AND lane = ? ORDER BY id DESC LIMIT 1",
+        (_told_to(transaction, stream, lane, from_id), lane),
     ).fetchone()
     from_us = None
     if last is not None and (its_clock := rows.clock(connection, last[0])):
@@ -28,3 +29,19 @@ def append_gap(transaction: Transaction, rows: Rows, stream: str, lane: int, fro
     items.append(transaction, stream, bodies.make_gap(transaction, stream, clock=clock, from_us=from_us, to_us=to_us))
     if not clock:
         undated.remember(transaction)
+
+
+def _told_to(transaction: Transaction, stream: str, lane: int, from_id: int) -> int:
+    """The tick up to which the stream tells of the lane. After damage that took summaries with it, rows behind them are told by none."""
+    connection = transaction.connection
+    if (
+        from_id <= transaction.after_id
+        or not connection.execute(
+            "SELECT 1 FROM epoch WHERE id = ? AND why = 'corrupt'", (transaction.epoch,)
+        ).fetchone()
+    ):
+        return transaction.after_id
+    (last,) = connection.execute(
+        "SELECT max(last_tick) FROM summary WHERE lane = ? AND stream = ?", (lane, transaction.name("stream", stream))
+    ).fetchone()
+    return int(last or 0)
