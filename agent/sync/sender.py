@@ -12,7 +12,7 @@ from agent.messages import batch, topics
 from agent.store import items
 from agent.store.items import Item
 from agent.store.writer import Store, Ticket
-from agent.sync import kinds, refusals, wire
+from agent.sync import kinds, wire
 from agent.sync.allowance import Allowance, Unlimited
 from agent.sync.connection import Connection
 from agent.sync.news import LIVE_EXPIRY_S, is_news
@@ -97,7 +97,7 @@ class Sender:
     def ails(self) -> str | None:
         """What keeps items back although the link is there."""
         if self.streams.refused:
-            return refusals.message(*self._refusal)
+            return f"the broker refuses messages (0x{self._refusal[1]:02X}). Look into its log; they are sent again"
         if self.counts.too_large:
             return f"{self.counts.too_large} items are larger than the broker's maximum packet size. Raise it; they stay here"
         return None

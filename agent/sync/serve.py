@@ -11,15 +11,13 @@ from agent.clock import Clock
 from agent.log import fact
 from agent.messages import times, topics
 from agent.messages.birth import Birth
-from agent.messages.commands import COMMANDS
 from agent.messages.envelope import encode
 from agent.messages.status import Status
 from agent.store import items, kept, reader
 from agent.store.transaction import Transaction
 from agent.store.writer import Store
-from agent.sync import kinds, refusals, states, wire
+from agent.sync import kinds, states, wire
 from agent.sync.allowance import Allowance, Unlimited
-from agent.sync.again import Again
 from agent.sync.births import Births
 from agent.sync.connection import Connection
 from agent.sync.held import Held
@@ -144,13 +142,7 @@ class Service:
         self._say(topics.status(device), self._online, sure=True)
         self._look_at_birth(sure=True)
         self._say_ledger(sure=True)
-        self._again = Again(clock)
-        commands = (
-            [topics.commands(device)]
-            if connection.limits.wildcards
-            else [topics.command(device, name) for name in COMMANDS]
-        )
-        connection.subscribe([*commands, topics.status(device)])
+        connection.subscribe([topics.commands(device), topics.status(device)])
         for asked in requests.carry_on():
             self._resend(asked)
 
@@ -211,8 +203,6 @@ class Service:
         if self._status_due and now_us - self._status_us >= STATUS_AGAIN_S * 1e6:
             self._status_due, self._status_us = False, now_us
             self._say(topics.status(self._identity.device), self._online)
-        for topic in self._again.due():
-            self._say_again(topic)
         if self._resends and self._sender.resent:
             self._resends = False
             self._requests.sent()
@@ -222,22 +212,6 @@ class Service:
     @property
     def _ledger_every_us(self) -> int:
         return max(self._ledger_us, round(states.LEDGER_S[self._budget.state] * 1e6))
-
-    def _say_again(self, topic: str) -> None:
-        device = self._identity.device
-        if topic == topics.status(device):
-            self._say(topic, self._online)
-        elif topic == topics.birth(device):
-            self._births.again()
-        else:
-            self._say_ledger()
-
-    @property
-    def ails(self) -> str | None:
-        """What does not go as it should although the link is there."""
-        for topic, code in self._connection.refused_topics.items():
-            return self._sender.ails or self._again.ails or refusals.subscription(topic, code)
-        return self._sender.ails or self._again.ails
 
     def _look_at_birth(self, *, sure: bool = False) -> None:
         payload = self._births.take()
@@ -280,19 +254,20 @@ class Service:
             )
             self._own_mids[mid] = size
             self._budget.hand(one.kind, size)
-            if one.retain:
-                self._again.sent(mid, one.topic)
             if one.topic == topics.ledger(self._identity.device):
                 self._ledger_mid = mid
 
     def _take(self) -> None:
         while self._connection.acknowledged:
             mark = self._connection.acknowledged.popleft()
-            self._again.answered(mark.mid, mark.code)
             if mark.mid in self._own_mids:
                 self._budget.arrived(self._own_mids.pop(mark.mid))
                 if mark.mid == self._ledger_mid and mark.code < 0x80:
                     self._ledgers.confirmed()
+                elif mark.code >= 0x80:
+                    log.warning(
+                        fact("status, birth, ledger or an answer refused by the broker", code=f"0x{mark.code:02X}")
+                    )
             else:
                 self._sender.acknowledge(mark)
         while self._connection.received:
