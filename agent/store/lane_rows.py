@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 E4 = 10_000
 _MOST = (1 << 63) - 1
+_NO_BOX = (None, None, None, None)
 PHASES = {"start": 0, "end": 1}
 # Better sources first.
 SOURCES = ("gnss", "ptp", "ntp", "rtc", "manual", "none")
@@ -47,16 +48,9 @@ class LaneSecondJob:
         if transaction.low_space:
             left_out = tuple(one for one in stored if one.detections is not None and len(one.detections))
             stored = ()
-        rows = [
-            row
-            for one in stored
-            if one.detections is not None
-            for row in _results(transaction, lane, one, one.detections)
-        ]
+        rows = _results(transaction, lane, stored)
         if rows:
-            transaction.connection.executemany(
-                _RESULT, [(number, *row) for number, row in zip(transaction.next_ids(len(rows)), rows, strict=True)]
-            )
+            transaction.connection.executemany(_RESULT, rows)
         for event in second.events:
             transaction.connection.execute(
                 _EVENT,
@@ -156,28 +150,44 @@ def clock_job(reading: Reading) -> Job:
     return job
 
 
-def _results(transaction: Transaction, lane: int, inference: Inference, found: Detections) -> list[tuple[Any, ...]]:
-    """Rows less their id: boot, at_us, lane, model, label, score_e4, x0, y0, x1, y1 (e4), track, value, extra."""
-    if not len(found):
+def _results(transaction: Transaction, lane: int, stored: Sequence[Inference]) -> list[tuple[Any, ...]]:
+    """Rows: id, boot, at_us, lane, model, label, score_e4, x0, y0, x1, y1 (e4), track, value, extra. Numbers are scaled for all of them at once."""
+    found = [(one, one.detections) for one in stored if one.detections is not None and len(one.detections)]
+    if not found:
         return []
-    boot, at_us, model = transaction.boot, inference.at_us, transaction.name("model", inference.model)
-    scores = found.scores.tolist()
-    boxes = None if found.boxes is None else found.boxes.tolist()
-    values = None if found.values is None else found.values.tolist()
-    extras = _extras(found)
-    rows: list[tuple[Any, ...]] = []
-    for place, label in enumerate(found.labels):
-        x0, y0, x1, y1 = (None, None, None, None) if boxes is None else [_e4(part) for part in boxes[place]]
-        rows.append((
-            boot, at_us, lane, model, transaction.name("label", label), _e4(scores[place]), x0, y0, x1, y1, None,
-            None if values is None else values[place], None if extras is None else extras[place],
-        ))  # fmt: skip
+    ids = iter(transaction.next_ids(sum(len(detections) for _, detections in found)))
+    scores = iter(_e4([detections.scores for _, detections in found]))
+    corners = iter(_e4([detections.boxes.reshape(-1) for _, detections in found if detections.boxes is not None]))
+    # In the order of the rows: a name's number must not depend on chance.
+    labels = {
+        label: transaction.name("label", label)
+        for label in dict.fromkeys(label for _, detections in found for label in detections.labels)
+    }
+    boot, rows = transaction.boot, []
+    for inference, detections in found:
+        model, boxed = transaction.name("model", inference.model), detections.boxes is not None
+        values = None if detections.values is None else detections.values.tolist()
+        extras = _extras(detections)
+        for place, label in enumerate(detections.labels):
+            x0, y0, x1, y1 = (next(corners), next(corners), next(corners), next(corners)) if boxed else _NO_BOX
+            rows.append((
+                next(ids), boot, inference.at_us, lane, model, labels[label], next(scores), x0, y0, x1, y1, None,
+                None if values is None else values[place], None if extras is None else extras[place],
+            ))  # fmt: skip
     return rows
 
 
-def _e4(number: float) -> int | None:
-    """Ten-thousandths, as many as a column holds; what is no number is NULL."""
-    return max(-_MOST, min(_MOST, round(number * E4))) if math.isfinite(number) else None
+def _e4(parts: "Sequence[NDArray[np.float32]]") -> list[int | None]:
+    """Ten-thousandths of all numbers in a row, as many as a column holds; what is no number is NULL."""
+    import numpy as np
+
+    if not parts:
+        return []
+    scaled = np.concatenate(parts).astype(np.float64) * E4
+    if np.abs(scaled).max(initial=0.0) < _MOST:  # False for what is no number, too
+        exact: list[int | None] = np.rint(scaled).astype(np.int64).tolist()
+        return exact
+    return [max(-_MOST, min(_MOST, round(number))) if math.isfinite(number) else None for number in scaled.tolist()]
 
 
 def _extras(found: Detections) -> list[bytes] | None:

@@ -33,9 +33,9 @@ CHECK_S = 20.0
 _BUILDING, _BUILT = ".recovering", ".recovered"
 _LOGS = ("-wal", "-shm")
 # Small tables first: what is numbered must be known before anything else. Those with ids are read by ranges.
-KEYED = ("clock", "summary", "grain", "stream", "lost", "removed", "command", "spent", "kept", "trusted")
+KEYED = ("clock", "summary", "grain", "stream", "lost", "removed", "command", "kept", "trusted")
 BY_ID = ("epoch", "boot", "name", "item", "event", "crossing", "tick", "result")
-_OPTIONAL = ("removed", "command", "spent", "kept", "trusted", "crossing")
+_OPTIONAL = ("removed", "command", "kept", "trusted", "crossing")
 
 # Beyond the greatest id that is known of.
 _SPARE = 1 << 16

@@ -98,7 +98,11 @@ def _read(connection: sqlite3.Connection, table: str, low: int, high: int, way: 
     query = f"SELECT * FROM {table} NOT INDEXED WHERE rowid BETWEEN ? AND ? ORDER BY rowid {way} LIMIT {_ROWS}"
     try:
         for row in connection.execute(query, (low, high)):
-            found.append(row)  # noqa: PERF402
+            # A page that is another's now gives ids that cannot be here, again and again.
+            last = found[-1][0] if found else None
+            if not low <= row[0] <= high or (last is not None and (row[0] <= last if way == "ASC" else row[0] >= last)):
+                return found, True
+            found.append(row)
     except sqlite3.DatabaseError:
         return found, True
     return found, False

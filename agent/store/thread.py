@@ -24,6 +24,7 @@ _BUSY_TRIES = 12
 _DRAIN = 64
 _WELL_AGAIN = 1.02
 _RETAIN_AGAIN_US = 10_000_000
+_LOOK_US = 1_000_000
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,9 @@ class StoreThread:
         self._group = Group(transaction, path, hooks, clock, progress.unstored)
         self._retention = retention
         self._retain_again_us = 0
+        self._looked = (-_LOOK_US, 0)  # boot time, rows changed
+        # About a hundredth of the bound.
+        self._look_rows = max(100, min(1_000, (settings.max_bytes or 1 << 30) // 6_400))
 
     def run(self) -> None:
         try:
@@ -114,7 +118,7 @@ class StoreThread:
 
     def _retain(self) -> None:
         """Makes room, after a group and while nothing is to be stored. What fails here is tried again; results are stored meanwhile."""
-        if self._retention is None or self._clock.boot_us() < self._retain_again_us:
+        if self._retention is None or self._clock.boot_us() < self._retain_again_us or not self._may_press():
             return
         try:
             self._retention.run(self._transaction, self._progress.free)
@@ -126,6 +130,17 @@ class StoreThread:
             self._group.fault("retention", str(folder.unusable(self._path, error)), error)
         else:
             self._group.clear("retention")
+
+    def _may_press(self) -> bool:
+        """To look costs a tenth of a small commit: after so many rows, or a second, or while there is more to do."""
+        now_us, changes = self._clock.boot_us(), self._transaction.connection.total_changes
+        retention = self._retention
+        if retention is not None and (
+            retention.more or changes - self._looked[1] >= self._look_rows or now_us - self._looked[0] >= _LOOK_US
+        ):
+            self._looked = now_us, changes
+            return True
+        return False
 
     def _space(self) -> None:
         progress, free = self._progress, self._free_bytes(self._path.parent)

@@ -1,11 +1,11 @@
-"""The tables `[mqtt]`, `[sync]`, `[budget]` and `[commands]`."""
+"""The tables `[mqtt]`, `[sync]` and `[commands]`."""
 
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from agent.values import Bytes, RelativePath, Secret
+from agent.values import RelativePath, Secret
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,26 +63,6 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["zlib", "plain"],
         Meta(description='How batches on `back/` travel; "plain" is for rule engines that cannot decompress.'),
     ] = "zlib"
-
-
-class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    month: Annotated[
-        Bytes, Meta(description="What the link may carry in a month of UTC, both directions, as a SIM counts it.")
-    ]
-    interface: Annotated[
-        str | None,
-        Meta(description="The metered network interface, as wwan0; left out: the one that leads to the broker."),
-    ] = None
-    shared: Annotated[
-        bool,
-        Meta(description="Other programs use that interface too: the agent's own connection is counted, by estimate."),
-    ] = False
-    unmetered: Annotated[
-        tuple[str, ...],
-        Meta(
-            description='When or where nothing is counted: hours of UTC as "01:00-05:00", or an interface as "wlan0".'
-        ),
-    ] = ()
 
 
 class Allow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from peers.troubled import status
 
 from agent.problems import Exit
 
-PAGE = 4096
+PAGE = 2048
 
 
 def overwrite(path: Path, table: str) -> None:

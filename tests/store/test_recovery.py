@@ -17,7 +17,7 @@ from agent.store.transaction import Transaction
 from agent.store.writer import open_store
 from agent.values import Bytes
 
-PAGE = 4096
+PAGE = 2048
 SECONDS, EACH = 400, 20
 STREAM = "summary/yard/m1"
 
