@@ -47,10 +47,11 @@ static int is_below(int file) {
 
 static int fails(int file) {
   struct control *now = control();
-  if (now->every <= 0 || !is_below(file)) {
+  int64_t every = now->every; /* read once: it may become 0 meanwhile */
+  if (every <= 0 || !is_below(file)) {
     return 0;
   }
-  if (__sync_add_and_fetch(&now->calls, 1) % now->every != 0) {
+  if (__sync_add_and_fetch(&now->calls, 1) % every != 0) {
     return 0;
   }
   __sync_add_and_fetch(&now->failed, 1);
