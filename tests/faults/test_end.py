@@ -45,14 +45,14 @@ def test_a_refused_lane_when_all_others_have_ended_is_exit_6(tmp_path: Path) -> 
 
 
 def test_the_time_that_was_asked_for_is_exit_0(tmp_path: Path) -> None:
-    with troubled(write(tmp_path), "--for", "2", ends=0) as agent:
+    with troubled(write(tmp_path), "--for", "6", ends=0) as agent:
         pass
     assert agent.lane("yard")["state"] == "stopped"
 
 
 def test_record_stops_as_run_does(tmp_path: Path) -> None:
     bad = images("door", tmp_path / "none")
-    code, _, said = command("record", write(tmp_path, bad), tmp_path / "recording", "--for", "1")
+    code, _, said = command("record", write(tmp_path, bad), tmp_path / "recording", "--for", "5")
     assert code == 0, said
     check_one_problem(said, "lane.door.source.path", "cannot be read", "Give a folder of images")
     assert (tmp_path / "recording" / "yard" / "input.jsonl").stat().st_size > 0
