@@ -56,8 +56,9 @@ def last_number(connection: sqlite3.Connection, epoch: int, stream: int) -> int:
 
 def _clock_rows(connection: sqlite3.Connection, boot: int) -> tuple[ClockRow, ...]:
     return tuple(
-        ClockRow(from_us=from_us, utc_offset_us=offset_us, source=source, error_ms=error_ms)
-        for from_us, offset_us, source, error_ms in connection.execute(
-            "SELECT from_us, utc_offset_us, source, error_ms FROM clock WHERE boot = ? ORDER BY from_us", (boot,)
+        ClockRow(from_us=from_us, utc_offset_us=offset_us, source=source, error_ms=error_ms, after_id=after_id)
+        for from_us, offset_us, source, error_ms, after_id in connection.execute(
+            "SELECT from_us, utc_offset_us, source, error_ms, after_id FROM clock WHERE boot = ? ORDER BY from_us",
+            (boot,),
         )
     )
