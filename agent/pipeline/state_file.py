@@ -9,6 +9,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -46,11 +48,13 @@ class StateFile:
         self._written_us.append(self._clock.boot_us())
         self._told = self._beside_lanes()
         path = self._store.folder / "state.json"
+        text = msgspec.json.encode(self.body(lanes))
         try:
-            path.with_suffix(".new").write_bytes(msgspec.json.encode(self.body(lanes)))
+            path.with_suffix(".new").write_bytes(text)
             path.with_suffix(".new").replace(path)
         except OSError as error:
             logging.getLogger(__name__).debug(fact("state not written", error=error))
+            _overwrite(path, text)
 
     def body(self, lanes: Mapping[str, LaneState]) -> dict[str, Any]:
         """How the agent does now."""
@@ -80,3 +84,15 @@ class StateFile:
             dict(self._store.faults),
             frozenset(self._store.unstored),
         )
+
+
+def _overwrite(path: Path, text: bytes) -> None:
+    """In place: a full disk gives no room for a second file, and what fills it is what `status` must say."""
+    with suppress(OSError):
+        path.with_suffix(".new").unlink(missing_ok=True)
+        file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(file, text.ljust(os.fstat(file).st_size), 0)  # at once, so that nobody reads two halves
+            os.ftruncate(file, len(text))
+        finally:
+            os.close(file)

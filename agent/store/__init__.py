@@ -14,5 +14,6 @@ Fails   Problem (STORE) from `open_store`: folder locked, read-only, full, newer
 Add one (a table or column) as a step in migrations.LATER, with schema.VERSION one higher; steps are never changed afterwards.
 
 Files in the data folder: edge.sqlite, lock (the process that runs on it), anchor.json (reasons only), state.json (what `run` shows to
-`status`; pipeline/run.py).
+`status`; pipeline/run.py), reserve (1 MB for a full disk; reserve.py), edge.sqlite.damaged-N (set aside; aside.py), damaged (the last run
+met damage: the next start looks at everything).
 """

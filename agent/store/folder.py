@@ -25,7 +25,7 @@ def unusable(path: Path, error: OSError | sqlite3.Error) -> Problem:
             "Let the agent's user write there, mount it writable, or name another folder as `device.data`",
         )  # fmt: skip
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if is_damage(error):
         return problem(
             path, f"the database is damaged ({error})",
             "Start the agent again: it sets the file aside, keeps what can be read of it, and says what is gone",
@@ -53,6 +53,16 @@ def is_full(error: sqlite3.Error, folder: Path) -> bool:
 def is_failing(error: sqlite3.Error) -> bool:
     """A write or sync failed. The transaction is not on the medium, the database is what it was; the next one may succeed."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """What was stored cannot be read: the file is not whole, or the medium does not give it back (which may pass)."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or is_unreadable(error)
+
+
+def is_unreadable(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
 
 
 def is_broken(error: sqlite3.Error) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from agent.store import folder
 from agent.store.transaction import Hook, Job, Transaction
 
 ROWS = 1_000
+# Jobs of events that wait for a disk that takes nothing: at one a second, four minutes of events without a pause.
+CARRIED = 256
 FAILING_US = 60_000_000
 
 log = logging.getLogger(__name__)
@@ -64,6 +67,8 @@ class Group:
         self._told = Repeated(log)
         self._hook_again_us: dict[int, int] = {}
         self._failing_since_us: int | None = None
+        self._carried: deque[Entry] = deque()
+        self._events_lost = 0
 
     @property
     def full(self) -> bool:
@@ -79,6 +84,7 @@ class Group:
         self._connection.execute("BEGIN IMMEDIATE")
         self._mark = transaction.mark()
         self._changes = self._connection.total_changes
+        self._run_carried()
 
     def join(self, entries: Sequence[Entry]) -> None:
         """Jobs that share the group's fate without having run."""
@@ -106,6 +112,17 @@ class Group:
             entry.ticket._answer(error)
             return
         self._entries.append(entry)
+
+    def _run_carried(self) -> None:
+        """What groups before could not store comes first, in its order."""
+        carried = list(self._carried)
+        self._carried.clear()
+        for place, entry in enumerate(carried, 1):
+            try:
+                self.run(entry)
+            except sqlite3.Error:
+                self.join(carried[place:])
+                raise
 
     def commit(self) -> None:
         for number, hook in enumerate(self._hooks):
@@ -173,8 +190,21 @@ class Group:
         """Answers these and the group's own entries with `why`; what lanes did in them is owed to their next tick."""
         for entry in (*self._entries, *entries):
             self._owe(entry)
+            self._carry(entry)
             entry.ticket._answer(why)
         self._entries.clear()
+
+    def _carry(self, entry: Entry) -> None:
+        """Keeps what will not come again for the next group that can be stored; beyond CARRIED it is lost, and told."""
+        remainder = getattr(entry.job, "remainder", None)
+        job = None if remainder is None else remainder()
+        if job is None:
+            return
+        if len(self._carried) < CARRIED:
+            self._carried.append(Entry(job, Ticket(), False))
+        else:
+            self._events_lost += 1
+            self.fault("events", f"the events of {self._events_lost} seconds could not be stored")
 
     def _owe(self, entry: Entry) -> str | None:
         lane: str | None = getattr(entry.job, "lane", None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agent.clock import Reading
-from agent.records import Detections, Inference, LaneSecond
+from agent.records import Detections, Event, Inference, LaneSecond
 from agent.store import trusted
 from agent.store.transaction import Job, Transaction
 
@@ -51,17 +51,14 @@ class LaneSecondJob:
         rows = _results(transaction, lane, stored)
         if rows:
             transaction.connection.executemany(_RESULT, rows)
-        for event in second.events:
-            transaction.connection.execute(
-                _EVENT,
-                (
-                    transaction.next_id(), transaction.boot, event.at_us, lane, transaction.name("rule", event.rule),
-                    PHASES[event.phase], msgspec.json.encode(event).decode(),
-                ),
-            )  # fmt: skip
+        _enter_events(transaction, lane, second.events)
         if not (rows or second.events or left_out) and self._merged(transaction, lane):
             return
         self._tick(transaction, lane, left_out)
+
+    def remainder(self) -> "Job | None":
+        """What is stored later when a full or failing disk took the second: its events, which are few and will not come again."""
+        return EventsJob(self.lane, self._second.events) if self._second.events else None
 
     def _tick(self, transaction: Transaction, lane: int, left_out: Sequence[Inference]) -> None:
         second = self._second
@@ -104,6 +101,32 @@ class LaneSecondJob:
         )
         transaction.idle[lane] = (number, second.tick.at_us, alive_us)
         return True
+
+
+class EventsJob:
+    """The job of events whose second could not be stored; they count in the window of the lane's next tick."""
+
+    __slots__ = ("_events", "_lane")
+
+    def __init__(self, lane: str, events: Sequence[Event]) -> None:
+        self._lane, self._events = lane, events
+
+    def __call__(self, transaction: Transaction) -> None:
+        _enter_events(transaction, transaction.name("lane", self._lane), self._events)
+
+    def remainder(self) -> Job:
+        return self
+
+
+def _enter_events(transaction: Transaction, lane: int, events: Sequence[Event]) -> None:
+    for event in events:
+        transaction.connection.execute(
+            _EVENT,
+            (
+                transaction.next_id(), transaction.boot, event.at_us, lane, transaction.name("rule", event.rule),
+                PHASES[event.phase], msgspec.json.encode(event).decode(),
+            ),
+        )  # fmt: skip
 
 
 def lane_second_job(second: LaneSecond) -> Job:

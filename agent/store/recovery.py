@@ -2,7 +2,7 @@
 
 Found   always: that the small tables can be read; after an end that was not in good order (the write-ahead log is there, or the last run met
         damage and left MARK): all pages, by `PRAGMA quick_check`, for as long as CHECK_S.
-Kept    edge.sqlite.damaged-1, -2, … with their logs: the newest KEPT of them.
+Kept    edge.sqlite.damaged-1, -2, … with their logs: the newest KEPT of them, none while less than `keep_free` is free.
 Goes on as a new epoch, why "corrupt". Numbers that were given and whose items cannot be read are `lost`, corrupt. No number is given twice:
         the old epoch's are never continued. Where the end of a lane's summaries cannot be read, its rows behind them are left out, so that no
         window is summarised twice: the gap item of the new epoch begins at the last tick that is there.
@@ -11,6 +11,7 @@ Nothing is moved before the new file is whole and on the medium: a cut anywhere 
 """
 
 import logging
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
@@ -20,7 +21,7 @@ from typing import Any
 import msgspec
 
 from agent.log import fact
-from agent.store import folder, salvage
+from agent.store import aside, folder, log_check, salvage
 from agent.store.anchor import Anchor
 from agent.store.connection import connect_to_write
 from agent.store.migrations import prepare
@@ -28,14 +29,14 @@ from agent.store.salvaged import settle
 from agent.store.schema import VERSION
 
 MARK = "damaged"
-KEPT = 2
 CHECK_S = 20.0
 _BUILDING, _BUILT = ".recovering", ".recovered"
+_EMPTY, _FOREIGN, _OURS = "empty", "foreign", "ours"
 _LOGS = ("-wal", "-shm")
 # Small tables first: what is numbered must be known before anything else. Those with ids are read by ranges.
-KEYED = ("clock", "summary", "grain", "stream", "lost", "removed", "command", "kept", "trusted")
+KEYED = ("clock", "summary", "grain", "stream", "lost", "removed", "command", "spent", "kept", "trusted")
 BY_ID = ("epoch", "boot", "name", "item", "event", "crossing", "tick", "result")
-_OPTIONAL = ("removed", "command", "kept", "trusted", "crossing")
+_OPTIONAL = ("removed", "command", "spent", "kept", "trusted", "crossing")
 
 # Beyond the greatest id that is known of.
 _SPARE = 1 << 16
@@ -61,7 +62,12 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
         )
         return (
             f"the database was damaged ({self.what}): {sum(self.rows.values())} rows are recovered; "
-            f"not readable: {gone or 'none'}; {self.lost_numbers} numbers are lost. The damaged file is {self.aside}"
+            f"not readable: {gone or 'none'}; {self.lost_numbers} numbers are lost. "
+            + (
+                f"The damaged file is {self.aside}"
+                if self.aside.exists()
+                else "There was no room to keep the damaged file"
+            )
         )
 
 
@@ -79,71 +85,82 @@ def look(path: Path, had_store: bool, now_us: Callable[[], int]) -> Damage | Non
     """
     if not path.exists():
         return None
-    wal, mark = path.with_name(path.name + "-wal"), path.with_name(MARK)
-    thorough = wal.exists() or mark.exists()
-    log_damaged = _log_damaged(wal)
-    if log_damaged:
-        _rename(wal, _aside(path, "-wal"))
-    try:
-        with closing(connect_to_write(path)) as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if not tables and had_store:
-                return Damage(what="the file is empty")
-            if version == 0 or version > VERSION:
-                return None  # another program's, or a newer agent's: not ours to mend
-            for table in ("epoch", "boot", "name", *KEYED[:5]):
-                connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-            what = _check(connection, now_us) if thorough else None
-    except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
-            raise
-        what = str(error)
-    if what is None and log_damaged:
+    wal, marked = path.with_name(path.name + "-wal"), path.with_name(MARK).exists()
+    thorough = wal.exists() or marked
+    # SQLite deletes the log of an empty file.
+    log_lost = log_check.has_foreign_header(wal) or (path.stat().st_size == 0 and wal.exists())
+    if log_lost:
+        aside.rename(wal, aside.name(path, "-wal"))
+    for again in (True, False):  # what cannot be read may be at the second time
+        try:
+            with closing(connect_to_write(path)) as connection:
+                if (state := _state(connection)) != _OURS:
+                    return Damage(what="the file is empty") if state == _EMPTY and had_store else None
+                if log_check.lost_commits(wal):  # looked at while SQLite has it open
+                    log_lost = True
+                    with suppress(OSError):
+                        shutil.copyfile(wal, aside.name(path, "-wal"))
+                what = _check(connection, marked, now_us) if thorough else None
+        except sqlite3.DatabaseError as error:
+            if not folder.is_damage(error):
+                raise
+            what = str(error)
+            if again and folder.is_unreadable(error):
+                continue
+        break
+    if what is not None:
+        return Damage(what=what)
+    if log_lost:
         return Damage(what="its write-ahead log is damaged", log_only=True)
-    if what is None:
-        mark.unlink(missing_ok=True)
-    return None if what is None else Damage(what=what)
+    path.with_name(MARK).unlink(missing_ok=True)
+    return None
 
 
-def _log_damaged(wal: Path) -> bool:
-    """SQLite takes a log whose header it does not know for an empty one, and says nothing."""
-    try:
-        with wal.open("rb") as file:
-            head = file.read(4)
-    except FileNotFoundError:
-        return False
-    return len(head) == 4 and head not in (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+def _state(connection: sqlite3.Connection) -> str:
+    """sqlite3.DatabaseError: damaged."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not tables:
+        return _EMPTY
+    if version == 0 or version > VERSION:
+        return _FOREIGN  # another program's, or a newer agent's: not ours to mend
+    for table in ("epoch", "boot", "name", *KEYED[:5]):
+        connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return _OURS
 
 
-def _check(connection: sqlite3.Connection, now_us: Callable[[], int]) -> str | None:
-    end_us = now_us() + round(CHECK_S * 1e6)
-    connection.set_progress_handler(lambda: int(now_us() > end_us), 100_000)
-    try:
-        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError as error:
-        if _is_damage(error):
-            return str(error)
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-            raise
-        log.warning(fact("store not checked to its end", limit_s=CHECK_S))
-        return None
-    finally:
-        connection.set_progress_handler(None, 0)
+def _check(connection: sqlite3.Connection, marked: bool, now_us: Callable[[], int]) -> str | None:
+    """marked: SQLite has met damage, so it is looked for to the end, also in what the indexes say."""
+    if marked:
+        (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    else:
+        end_us = now_us() + round(CHECK_S * 1e6)
+        connection.set_progress_handler(lambda: int(now_us() > end_us), 100_000)
+        try:
+            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            log.warning(fact("store not checked to its end", limit_s=CHECK_S))
+            return None
+        finally:
+            connection.set_progress_handler(None, 0)
     return None if said == "ok" else str(said).replace("\n", " ")
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+def leave_mark(path: Path) -> None:
+    """Damage was met while the agent ran: the next start looks for it to the end."""
+    with suppress(OSError):
+        path.with_name(MARK).touch()
 
 
 def finish(path: Path) -> None:
     """Ends what a cut left half done."""
     building, built = path.with_name(path.name + _BUILDING), path.with_name(path.name + _BUILT)
-    _remove(building)
+    aside.remove(building)
     if built.exists():
         if path.exists():  # its original is still in place
-            _set_aside(path)
+            aside.set_aside(path)
         built.rename(path)
         folder.sync_folder(path.parent)
         path.with_name(MARK).unlink(missing_ok=True)
@@ -162,6 +179,7 @@ def recover(
     building, built = path.with_name(path.name + _BUILDING), path.with_name(path.name + _BUILT)
     rows: dict[str, int] = {}
     missing: dict[str, int | None] = {}
+    aside.make_room(path, lambda: free_bytes(path.parent) < keep_free + path.stat().st_size)
     with closing(connect_to_write(building)) as new:
         prepare(new, building)
         new.execute("PRAGMA synchronous = OFF")  # it is not there before it is whole; then it is synced once
@@ -186,11 +204,12 @@ def recover(
         building.with_name(building.name + each).unlink(missing_ok=True)
     building.rename(built)
     folder.sync_folder(path.parent)
-    aside = _set_aside(path)
+    kept = aside.set_aside(path)
     built.rename(path)
     folder.sync_folder(path.parent)
+    aside.make_room(path, lambda: free_bytes(path.parent) < keep_free)
     path.with_name(MARK).unlink(missing_ok=True)
-    return Recovered(what=damage.what, aside=aside, rows=rows, missing=missing, lost_numbers=lost_numbers)
+    return Recovered(what=damage.what, aside=kept, rows=rows, missing=missing, lost_numbers=lost_numbers)
 
 
 def _open_damaged(path: Path) -> sqlite3.Connection:
@@ -248,34 +267,3 @@ def _columns(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]
         return connection.execute(f"PRAGMA table_info({table})").fetchall()
     except sqlite3.DatabaseError:
         return []
-
-
-def _set_aside(path: Path) -> Path:
-    """The database with its logs under another name; of those set aside before, the newest stay."""
-    for each in _LOGS:
-        _rename(path.with_name(path.name + each), _aside(path, each))
-    aside = _aside(path, "")
-    _rename(path, aside)
-    for number in _numbers(path)[:-KEPT]:
-        _remove(path.with_name(f"{path.name}.damaged-{number}"))
-    return aside
-
-
-def _aside(path: Path, log_name: str) -> Path:
-    return path.with_name(f"{path.name}.damaged-{max(_numbers(path), default=0) + 1}{log_name}")
-
-
-def _numbers(path: Path) -> list[int]:
-    """Of the databases set aside, not of logs alone."""
-    names = (one.name.rpartition("-")[2] for one in path.parent.glob(f"{path.name}.damaged-*"))
-    return sorted(int(name) for name in names if name.isdigit())
-
-
-def _rename(path: Path, to: Path) -> None:
-    with suppress(FileNotFoundError):
-        path.rename(to)
-
-
-def _remove(path: Path) -> None:
-    for each in ("", *_LOGS):
-        path.with_name(path.name + each).unlink(missing_ok=True)

@@ -9,6 +9,8 @@ import msgspec
 _ROWS = 512
 # A bad page is narrowed down to so many ids; of these, what can be reached from either end is read.
 _FEW = 64
+# After so many of these, of twice as many: where an id that was read wrong makes a range of it without end, that has an end.
+_PATIENCE = 1024
 
 Row = tuple[Any, ...]
 
@@ -29,28 +31,39 @@ def rows(connection: sqlite3.Connection, table: str, missing: Missing, most: int
 
     most: no id is greater, as far as the rest of the database tells; where the table's own end is damaged, so far is looked.
     """
-    if _is_unreadable(connection, table):
+    if _has_no_shape(connection, table):
         missing.whole = True
         return
+    count = 0
     last = end(connection, table)
     waiting = [(1, most if last is None else last)]
+    failed = 0
     while waiting:
         low, high = waiting.pop()
         if low > high:
             continue
         found, broken = _read(connection, table, low, high)
         yield from found
+        count += len(found)
         low = found[-1][0] + 1 if found else low
         if not broken:
             if len(found) == _ROWS:
                 waiting.append((low, high))
-        elif high - low > _FEW:
+        elif high - low > _FEW << (failed // _PATIENCE):
             middle = (low + high) // 2
             waiting += [(middle + 1, high), (low, middle)]
         elif low <= high:
-            back, _ = _read(connection, table, low, high, "DESC")
-            yield from back
-            add(missing, low, back[-1][0] - 1 if back else high)
+            failed += 1
+            while True:
+                back, broken = _read(connection, table, low, high, "DESC")
+                yield from back
+                count += len(back)
+                high = back[-1][0] - 1 if back else high
+                if broken or len(back) < _ROWS:
+                    break
+            if broken and low <= high:
+                add(missing, low, high)
+    missing.whole = missing.anything and not count
 
 
 def keyed_rows(connection: sqlite3.Connection, table: str, missing: Missing) -> list[Row]:
@@ -83,10 +96,10 @@ def end(connection: sqlite3.Connection, table: str) -> int | None:
     return 0 if row is None else int(row[0])
 
 
-def _is_unreadable(connection: sqlite3.Connection, table: str) -> bool:
-    """Whether not even its shape is known, or its first page cannot be read."""
+def _has_no_shape(connection: sqlite3.Connection, table: str) -> bool:
+    """Whether not even its columns are known. One of its pages that cannot be read is no reason to give up the others."""
     try:
-        connection.execute(f"SELECT rowid FROM {table} NOT INDEXED WHERE rowid = 1").fetchone()
+        connection.execute(f"SELECT rowid FROM {table} NOT INDEXED LIMIT 0").fetchone()
     except sqlite3.DatabaseError:
         return True
     return False

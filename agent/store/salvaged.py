@@ -2,18 +2,27 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+import msgspec
 
 from agent.store.anchor import Anchor
-from agent.store.reader import ranges
+from agent.store.identity import greatest_id
 
 CORRUPT = "corrupt"
+_NAMED = (
+    ("stream", "stream", "stream"), ("lost", "stream", "stream"), ("summary", "stream", "stream"), ("item", "stream", "stream"),
+    ("grain", "lane", "lane"), ("summary", "lane", "lane"), ("tick", "lane", "lane"), ("event", "lane", "lane"), ("event", "rule", "rule"),
+    ("result", "lane", "lane"), ("result", "model", "model"), ("result", "label", "label"),
+)  # fmt: skip
 
 
 def settle(new: sqlite3.Connection, missing: Mapping[str, int | None], anchor: Anchor | None) -> int:
     """Inside the transaction that filled `new`; how many numbers became lost. missing: tables of which something could not be read."""
-    _epochs(new, anchor)
     _items(new)
+    _names(new)
+    _epochs(new, anchor)
     _last_numbers(new)
     count = _lose(new)
     _summaries(new)
@@ -26,6 +35,38 @@ def settle(new: sqlite3.Connection, missing: Mapping[str, int | None], anchor: A
                 (CORRUPT, gone if table == "result" else 0, gone if table == "tick" else 0),
             )
     return count
+
+
+class _Head(msgspec.Struct):
+    """Of an item: its stream."""
+
+    st: str
+
+
+def _names(new: sqlite3.Connection) -> None:
+    """Ids whose name is gone: a stream's stands in its items, a lane's in its streams. Others get a name of their own, so that no new name
+    takes the id: rows would be said to be of another lane.
+    """
+    for (stream,) in new.execute(
+        "SELECT DISTINCT stream FROM item WHERE stream NOT IN (SELECT id FROM name)"
+    ).fetchall():
+        (body,) = new.execute("SELECT body FROM item WHERE stream = ? LIMIT 1", (stream,)).fetchone()
+        with suppress(msgspec.MsgspecError):
+            _name(new, stream, "stream", msgspec.json.decode(body, type=_Head).st)
+    for lane, text in new.execute(
+        "SELECT DISTINCT lane, text FROM summary JOIN name ON name.id = stream WHERE lane NOT IN (SELECT id FROM name)"
+    ).fetchall():
+        _name(new, lane, "lane", text.split("/")[1])
+    for table, column, kind in _NAMED:
+        for (number,) in new.execute(
+            f"SELECT DISTINCT {column} FROM {table} WHERE {column} > 0 AND {column} NOT IN (SELECT id FROM name)"
+        ).fetchall():
+            _name(new, number, kind, f"unknown-{number}")
+    new.execute("DELETE FROM grain WHERE lane IN (SELECT id FROM name WHERE kind = 'lane' AND text = 'unknown-' || id)")
+
+
+def _name(new: sqlite3.Connection, number: int, kind: str, text: str) -> None:
+    new.execute("INSERT OR IGNORE INTO name (id, kind, text) VALUES (?, ?, ?)", (number, kind, text))
 
 
 def _epochs(new: sqlite3.Connection, anchor: Anchor | None) -> None:
@@ -46,7 +87,7 @@ def _epochs(new: sqlite3.Connection, anchor: Anchor | None) -> None:
         )
     for table in ("item", "stream", "lost"):
         new.execute(f"DELETE FROM {table} WHERE epoch NOT IN (SELECT id FROM epoch)")
-        new.execute(f"DELETE FROM {table} WHERE stream NOT IN (SELECT id FROM name)")
+        new.execute(f"DELETE FROM {table} WHERE stream IN (SELECT id FROM name WHERE text = 'unknown-' || id)")
 
 
 def _items(new: sqlite3.Connection) -> None:
@@ -75,40 +116,49 @@ def _lose(new: sqlite3.Connection) -> int:
     folded = "SELECT id FROM epoch WHERE folded = 1" if "folded" in columns else "SELECT NULL WHERE 0"
     streams = new.execute(f"SELECT epoch, stream, last_seq FROM stream WHERE epoch NOT IN ({folded})").fetchall()
     for epoch, stream, last in streams:
-        there = {seq for (seq,) in new.execute("SELECT seq FROM item WHERE epoch = ? AND stream = ?", (epoch, stream))}
-        for first, end in new.execute("SELECT first, last FROM lost WHERE epoch = ? AND stream = ?", (epoch, stream)):
-            there.update(range(first, end + 1))
-        gone = [number for number in range(1, last + 1) if number not in there]
+        gone = list(_gaps(new, epoch, stream, last))
         new.executemany(
             "INSERT INTO lost (epoch, stream, first, last, why, totals) VALUES (?, ?, ?, ?, ?, NULL)",
-            [(epoch, stream, first, end, CORRUPT) for first, end in ranges(gone)],
+            [(epoch, stream, first, end, CORRUPT) for first, end in gone],
         )
-        count += len(gone)
+        count += sum(end - first + 1 for first, end in gone)
     return count
 
 
+def _gaps(new: sqlite3.Connection, epoch: int, stream: int, last: int) -> Iterator[tuple[int, int]]:
+    """Numbers that are neither here nor lost, as ranges; read in order, however many there are."""
+    expected = 1
+    for first, end in new.execute(
+        "SELECT seq, seq FROM item WHERE epoch = ?1 AND stream = ?2 UNION ALL SELECT first, last FROM lost WHERE epoch = ?1 AND stream = ?2"
+        " ORDER BY 1",
+        (epoch, stream),
+    ):
+        if first > expected:
+            yield expected, first - 1
+        expected = max(expected, end + 1)
+    if expected <= last:
+        yield expected, last
+
+
 def _summaries(new: sqlite3.Connection) -> None:
-    """Where the newest summaries of a lane and grain are not there though their numbers were given, their rows must not be summed up again."""
-    greatest = max(
-        new.execute(f"SELECT max({column}) FROM {table}").fetchone()[0] or 0
-        for table, column in (("result", "id"), ("tick", "id"), ("event", "id"), ("summary", "last_tick"))
-    )
+    """Where the newest summaries of a lane and grain are not there though their numbers were given, their rows must not be summed up again.
+
+    The rows stay; the gap item begins where the summaries that are known end (summaries/gaps.py).
+    """
+    greatest = greatest_id(new)
     newest = new.execute("SELECT max(id) FROM epoch").fetchone()[0]
     for lane, grain in new.execute("SELECT lane, grain FROM grain WHERE grain > 0").fetchall():
         row = new.execute(
-            "SELECT stream, max(seq), max(last_tick) FROM summary WHERE lane = ? AND grain = ? AND epoch = ?",
+            "SELECT stream, max(seq) FROM summary WHERE lane = ? AND grain = ? AND epoch = ?",
             (lane, grain, newest),
         ).fetchone()
-        stream, seq, tick = row
+        stream, seq = row
         if stream is None:
             known = new.execute(
                 "SELECT stream FROM summary WHERE lane = ? AND grain = ? ORDER BY first_tick DESC LIMIT 1",
                 (lane, grain),
             ).fetchone()
             stream, seq = (known[0], 1) if known else (None, 1)
-            tick = new.execute(
-                "SELECT max(last_tick) FROM summary WHERE lane = ? AND grain = ?", (lane, grain)
-            ).fetchone()[0]
         last = new.execute("SELECT last_seq FROM stream WHERE epoch = ? AND stream = ?", (newest, stream)).fetchone()
         whole = stream is not None and (last is None or last[0] <= max(seq or 0, 1))
         if whole or (
@@ -116,8 +166,6 @@ def _summaries(new: sqlite3.Connection) -> None:
         ):
             continue
         new.execute("UPDATE grain SET from_id = ? WHERE lane = ? AND grain = ?", (greatest + 1, lane, grain))
-        for table in ("result", "tick"):
-            new.execute(f"DELETE FROM {table} WHERE lane = ? AND id > ?", (lane, tick or 0))
 
 
 def _none_given(new: sqlite3.Connection) -> bool:

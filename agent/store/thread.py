@@ -15,6 +15,7 @@ from agent.mailbox import Bounded, Closed
 from agent.problems import Problem
 from agent.store import anchor, folder, recovery
 from agent.store.group import Entry, Group
+from agent.store.reserve import Reserve
 from agent.store.retention import Retention
 from agent.store.settings import Config
 from agent.store.transaction import Hook, Transaction
@@ -25,6 +26,9 @@ _DRAIN = 64
 _WELL_AGAIN = 1.02
 _RETAIN_AGAIN_US = 10_000_000
 _LOOK_US = 1_000_000
+
+# How long the write-ahead log grows: SQLite's own default, and while the disk is full.
+_LOG_PAGES, _SHORT_LOG_PAGES = 1_000, 64
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +75,7 @@ class StoreThread:
 
     def __init__(self, path: Path, queue: Bounded[Entry], progress: Progress, transaction: Transaction, clock: Clock, settings: Config,
                  hooks: Sequence[Hook], report: Callable[[Committed], None] | None, free_bytes: Callable[[Path], int],
-                 session: int | None, retention: Retention | None = None) -> None:  # fmt: skip
+                 session: int | None, retention: Retention | None = None, reserve: Reserve | None = None) -> None:  # fmt: skip
         """session: the running epoch's last one, None where no anchor is kept. retention: None where nothing is ever deleted."""
         self._path = path
         self._queue = queue
@@ -84,6 +88,7 @@ class StoreThread:
         self._session = session
         self._group = Group(transaction, path, hooks, clock, progress.unstored)
         self._retention = retention
+        self._reserve = reserve
         self._retain_again_us = 0
         self._looked = (-_LOOK_US, 0)  # boot time, rows changed
         # About a hundredth of the bound.
@@ -94,7 +99,10 @@ class StoreThread:
             self._space()
             self._commit_group([])  # hooks find what the last run left
             while True:
-                more = self._transaction.again or (self._retention is not None and self._retention.more)
+                # A hook that has more to do waits while nothing can be stored: what it tries would fail as often as it is tried.
+                more = (self._transaction.again and "store" not in self._progress.faults) or (
+                    self._retention is not None and self._retention.more
+                )
                 try:
                     entries = self._queue.take_all(0.0 if more else 1.0, 1)
                 except Closed:
@@ -126,6 +134,7 @@ class StoreThread:
             if folder.is_broken(error) and not folder.is_full(error, self._path.parent):
                 raise
             self._retain_again_us = self._clock.boot_us() + _RETAIN_AGAIN_US
+            self._relieve(error)
             self._retention.more = False
             self._group.fault("retention", str(folder.unusable(self._path, error)), error)
         else:
@@ -146,6 +155,10 @@ class StoreThread:
         progress, free = self._progress, self._free_bytes(self._path.parent)
         # Once low, it takes a little more to be well again: other programs' files come and go.
         low = free < self._settings.keep_free * (_WELL_AGAIN if progress.low_space else 1.0)
+        if self._reserve is not None:
+            low = low or self._reserve.is_low(free)
+            if not low and self._reserve.keep(free):
+                self._transaction.connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         full = self._retention is not None and self._retention.full
         what = None
         if low:
@@ -185,10 +198,19 @@ class StoreThread:
                     break
             group.commit()
         except sqlite3.Error as error:
+            self._relieve(error)
             group.undo(error)  # raises when this disk will take nothing more
             return
         group.answer()
         self._tell()
+
+    def _relieve(self, error: sqlite3.Error) -> None:
+        """A full disk gets the reserve back, and what makes room on it is tried at once."""
+        if self._reserve is None or not folder.is_full(error, self._path.parent) or not self._reserve.release():
+            return
+        # The room is for rows: a log of the usual length would take all of it.
+        self._transaction.connection.execute(f"PRAGMA wal_autocheckpoint = {_SHORT_LOG_PAGES}")
+        self._retain_again_us, self._looked = 0, (-_LOOK_US, 0)
 
     def _begin(self, entries: list[Entry]) -> bool:
         """False when the group's jobs had to be given up."""
@@ -200,6 +222,7 @@ class StoreThread:
             except sqlite3.Error as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     group.join(entries)
+                    self._relieve(error)
                     group.undo(error)
                     return False
                 group.fault("store", str(folder.unusable(self._path, error)))
@@ -246,9 +269,8 @@ class StoreThread:
             dead = folder.problem(
                 self._path, f"the store thread failed ({type(error).__name__}: {error})", "Start the agent again"
             )
-        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
-            with suppress(OSError):
-                self._path.with_name(recovery.MARK).touch()
+        if isinstance(error, sqlite3.Error) and folder.is_damage(error):
+            recovery.leave_mark(self._path)
         log.error(fact("store ended", error=dead), exc_info=error)
         self._progress.faults["store"] = str(dead)
         self._progress.end(dead)

@@ -2,7 +2,7 @@
 
 A group is one transaction: it is committed after 1,000 rows, after `max_loss_s`, at a job that ends it, or at closing. Each job and each hook
 has a savepoint: one that fails is undone alone. What a commit has returned for is on the medium (synchronous=FULL).
-A full disk undoes the group, is told to its tickets, counted by lane, and the thread goes on; a broken one ends the thread.
+A full disk, or a write that fails, undoes the group, is told to its tickets, counted by lane, and the thread goes on; a broken file ends it.
 """
 
 import logging
@@ -21,6 +21,7 @@ from agent.store import anchor, folder, identity, recovery
 from agent.store.connection import connect_to_read, connect_to_write
 from agent.store.group import Entry, Ticket
 from agent.store.migrations import prepare
+from agent.store.reserve import FULL_BYTES, Reserve
 from agent.store.retention import Retention
 from agent.store.settings import Config
 from agent.store.space import Holes
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 # Jobs that may wait for the store thread; a giver that finds no place is held back.
 PLACES = 256
 _CLOSE_S = 60.0
+# Reads in a row that the medium refused.
+_READ_TRIES = 5
 
 
 class Store:
@@ -56,6 +59,7 @@ class Store:
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
         self._closed = False
+        self._unreadable = 0
 
     def submit(self, job: Job, *, ends_group: bool = False, timeout_s: float = 5.0) -> Ticket:
         """Adds a job to the running group. Problem (STORE) when the store thread has ended, TimeoutError when it takes no more."""
@@ -78,6 +82,10 @@ class Store:
         connection.execute("BEGIN")
         try:
             yield connection
+            self._unreadable = 0
+        except sqlite3.DatabaseError as error:
+            self._look_at(error)
+            raise
         finally:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -86,6 +94,14 @@ class Store:
                     connection.close()
                 else:
                     self._readers.append(connection)
+
+    def _look_at(self, error: sqlite3.Error) -> None:
+        """Damage that a reader meets ends the run, so that the next start recovers; what could only not be read is tried again first."""
+        if folder.is_damage(error):
+            self._unreadable += 1
+            if self._unreadable >= _READ_TRIES or not folder.is_unreadable(error):
+                recovery.leave_mark(self.path)
+                self.progress.end(folder.unusable(self.path, error))
 
     def wait_for_commit(self, timeout_s: float, after: int) -> int:
         """Waits until more than `after` commits were made; how many were made."""
@@ -118,6 +134,9 @@ def open_store(where: Path, *, clock: Clock, device: str, settings: Config, name
     """
     with folder.locked(where):
         path = where / folder.DATABASE
+        reserve = None if replay else Reserve(where)
+        if reserve is not None and free_bytes(where) < FULL_BYTES:
+            reserve.release()  # else a full disk would not even let it start
         recovered = None if replay else _recovered(path, clock, settings, free_bytes)
         new = not path.exists()
         holes = Holes(path)
@@ -157,7 +176,7 @@ def open_store(where: Path, *, clock: Clock, device: str, settings: Config, name
                 raise folder.unusable(where, error) from error
             retention = None if replay else Retention(path, settings, clock, totals, holes)
             thread = StoreThread(store.path, store.queue, store.progress, transaction, clock, settings, hooks, report, free_bytes,
-                                 None if replay else session, retention)  # fmt: skip
+                                 None if replay else session, retention, reserve)  # fmt: skip
             thread.write_anchor()
             with _running(store, thread):
                 yield store

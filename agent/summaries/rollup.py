@@ -16,7 +16,7 @@ from agent.messages.envelope import summary_stream
 from agent.store import items
 from agent.store.transaction import Hook, Transaction
 from agent.summaries import bodies, content, merged
-from agent.summaries.rows import Rows, last_number
+from agent.summaries.rows import Rows, last_number, told_to
 from agent.summaries.windows import SECOND_US, Run, epoch_of, utc_of_end, window_start
 
 MOST_WINDOWS = 500  # a group; the rest follows in the next ones
@@ -284,7 +284,7 @@ class Rollup:
         clock = self._rows.clock(connection, transaction.boot)
         last = connection.execute(
             "SELECT boot, at_us FROM tick WHERE id <= ? AND lane = ? ORDER BY id DESC LIMIT 1",
-            (transaction.after_id, series.lane),
+            (told_to(connection, transaction, series.lane, series.grain_s, series.from_id), series.lane),
         ).fetchone()
         from_us = None
         if last is not None and (its_clock := self._rows.clock(connection, last[0])):

@@ -1,11 +1,12 @@
 """A card that goes bad: the real agent over a database with a damaged page, found at the start and while it runs."""
 
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
-from peers.agents import Agent, agent, opened, scene, store_path, wait_for, write_config
+import pytest
+from peers.agents import agent, opened, scene, store_path, wait_for, write_config
+from peers.mosquitto import mosquitto
 from peers.troubled import status
 
 from agent.problems import Exit
@@ -30,6 +31,14 @@ def results(path: Path) -> int:
     try:
         with opened(path) as connection:
             return int(connection.execute("SELECT count(*) FROM result").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def items(path: Path, which: str = "1") -> int:
+    try:
+        with opened(path) as connection:
+            return int(connection.execute(f"SELECT count(*) FROM item WHERE {which}").fetchone()[0])
     except sqlite3.Error:
         return 0
 
@@ -63,23 +72,38 @@ def test_damage_that_is_met_while_it_runs_ends_it_and_the_next_start_recovers(tm
         wait_for(lambda: results(path) > 200, 60, "results")
         assert running.terminate()[0] == 0
     overwrite(path, "stream")
-    running = Agent(config)
-    code = running.process.wait(30) if _ends(running) else None
-    if code is None:  # the damage lay where the start looks: it recovered at once
-        running.terminate()
-    else:
-        assert code == Exit.STORE
-        assert "Start the agent again" in running.text
-        with agent(config) as again:
-            wait_for(lambda: path.with_name("edge.sqlite.damaged-1").exists(), 30, "the recovery")
-            assert again.terminate()[0] == 0
-    assert path.with_name("edge.sqlite.damaged-1").exists()
-
-
-def _ends(running: Agent) -> bool:
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
+    aside = path.with_name("edge.sqlite.damaged-1")
+    with agent(config) as running:
+        # Where the damage lies decides who meets it first: the start, which recovers at once, or the run, which then ends.
+        wait_for(lambda: running.process.poll() is not None or aside.exists(), 60, "the damage")
         if running.process.poll() is not None:
-            return True
-        time.sleep(0.05)
-    return False
+            assert running.process.returncode == Exit.STORE
+            assert "Start the agent again" in running.text
+    with agent(config) as again:
+        wait_for(lambda: aside.exists() and results(path) > 0, 60, "the recovery")
+        before = results(path)
+        wait_for(lambda: results(path) > before, 60, "new results")
+        assert again.terminate()[0] == 0
+
+
+@pytest.mark.long
+def test_damage_that_the_sender_meets_ends_the_run_and_the_next_start_recovers(tmp_path: Path) -> None:
+    """An old item lies on the bad page: only what sends it reads it."""
+    with mosquitto(tmp_path) as broker:
+        config = write_config(tmp_path, "gate-07", scene(tmp_path), rate_hz=20.0)
+        path = store_path(config)
+        with agent(config) as running:
+            wait_for(lambda: items(path) > 60, 90, "items that wait")
+            assert running.terminate()[0] == 0
+        overwrite(path, "item")
+        config = write_config(tmp_path, "gate-07", scene(tmp_path), broker.port, rate_hz=20.0)
+        with agent(config) as running:
+            assert running.process.wait(90) == Exit.STORE, running.text
+        assert "Start the agent again" in running.text
+        with agent(config) as running:
+            wait_for(lambda: path.with_name("edge.sqlite.damaged-1").exists(), 60, "the recovery")
+            wait_for(lambda: path.exists() and items(path, "state = 2") > 20, 60, "what is left to be sent")
+            assert running.terminate()[0] == 0, running.text
+    with opened(path) as connection:
+        assert connection.execute("SELECT why FROM epoch ORDER BY id").fetchall() == [("new",), ("corrupt",)]
+        assert connection.execute("SELECT count(*) FROM lost WHERE why = 'corrupt'").fetchone()[0] > 0

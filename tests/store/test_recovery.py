@@ -9,6 +9,7 @@ import pytest
 from peers.lane_seconds import found, second
 from peers.manual_clock import ManualClock
 
+from agent.problems import Exit, Problem
 from agent.store import items, recovery
 from agent.store.connection import connect_to_read
 from agent.store.lane_rows import clock_job, lane_second_job
@@ -203,7 +204,7 @@ def test_a_cut_in_the_middle_of_it(folder: Path, step: str) -> None:
 
 
 def test_no_window_is_summarised_again(folder: Path) -> None:
-    """The summaries' own rows are gone, their numbers were given: the rows behind them are left out, the gap begins before them."""
+    """The summaries' own rows are gone, their numbers were given: no summary is made of the rows behind them."""
     path = folder / "edge.sqlite"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO grain VALUES (1, 60, 1)")
@@ -221,6 +222,54 @@ def test_no_window_is_summarised_again(folder: Path) -> None:
         connection.execute("BEGIN")
         recovery.settle(connection, {}, None)
         connection.execute("COMMIT")
-        last = connection.execute("SELECT last_tick FROM summary ORDER BY last_tick DESC LIMIT 1").fetchone()[0]
-        assert connection.execute("SELECT max(id) FROM tick").fetchone() == (last,)
-        assert connection.execute("SELECT from_id FROM grain").fetchone()[0] > ticks[-1]
+        assert connection.execute("SELECT max(id) FROM tick").fetchone() == (ticks[-1],), "the rows stay"
+        assert connection.execute("SELECT from_id FROM grain").fetchone() == (ticks[-1] + 1,)
+
+
+def test_damage_that_a_reader_meets_ends_the_run_and_the_next_start_recovers(folder: Path) -> None:
+    path = folder / "edge.sqlite"
+    a_page_of("item")(path)
+    with (
+        pytest.raises(Problem, match="Start the agent again") as caught,
+        open_store(folder, clock=ManualClock(), device="s/n", settings=Config(keep_free=Bytes(0))) as store,
+    ):
+        assert "damage" not in store.faults, "after a good end not every page is looked at"
+        with pytest.raises(sqlite3.DatabaseError), store.read() as connection:
+            connection.execute("SELECT sum(length(body)) FROM item").fetchone()
+        store.check()
+    assert caught.value.code is Exit.STORE
+    with open_store(folder, clock=ManualClock(), device="s/n", settings=Config(keep_free=Bytes(0))) as store:
+        assert "edge.sqlite.damaged-1" in store.faults["damage"]
+    assert not (folder / "damaged").exists()
+    with open_store(folder, clock=ManualClock(), device="s/n", settings=Config(keep_free=Bytes(0))) as store:
+        assert "damage" not in store.faults
+
+
+def test_what_was_set_aside_goes_before_there_is_no_room_to_store(folder: Path) -> None:
+    path = folder / "edge.sqlite"
+    (folder / "edge.sqlite.damaged-7").write_bytes(b"of an earlier time")
+    a_page_of("result")(path)
+    ended_badly(path)
+    settings = Config(keep_free=Bytes(1_000_000))
+    with open_store(
+        folder, clock=ManualClock(), device="s/n", settings=settings, free_bytes=lambda _: 500_000
+    ) as store:
+        assert "no room to keep the damaged file" in store.faults["damage"]
+        with store.read() as connection:
+            assert connection.execute("SELECT count(*) FROM item").fetchone() == (SECONDS,), "what is small is kept"
+    assert not list(folder.glob("*damaged*"))
+
+
+def test_an_id_that_was_read_wrong_does_not_make_the_search_endless(folder: Path) -> None:
+    """The table's end cannot be read, and what the rest says of where it is has flipped bits: nobody can look for so many ids."""
+    path = folder / "edge.sqlite"
+    pages = pages_of(path, "tick")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE epoch SET after_id = 1 << 32")  # closing brings it into the file
+    overwrite(path, pages[-1])
+    ended_badly(path)
+    with open_store(folder, clock=ManualClock(), device="s/n", settings=Config(keep_free=Bytes(0))) as store:
+        assert "damage" in store.faults
+        with store.read() as connection:
+            (ticks,) = connection.execute("SELECT count(*) FROM tick").fetchone()
+            assert SECONDS - 60 < ticks < SECONDS

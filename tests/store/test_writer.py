@@ -79,7 +79,7 @@ def test_closing_commits_what_was_submitted(tmp_path: Path) -> None:
         for number in range(50):
             ticket = store.submit(lane_second_job(second("yard", number * 1_000_000, found("face"))))
     ticket.wait(0)
-    assert {path.name for path in tmp_path.iterdir()} == {"edge.sqlite", "lock", "anchor.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"edge.sqlite", "lock", "anchor.json", "reserve"}
     assert column(store.path, "SELECT count(*) FROM result") == [50]
     with pytest.raises(Problem, match="closed") as caught:
         store.submit(nothing)

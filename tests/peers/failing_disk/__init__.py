@@ -1,9 +1,10 @@
-"""A disk on which every N-th write, sync or truncation below a folder fails, by a small library in C that is preloaded. Skips the test where
-there is no compiler.
+"""A disk on which every N-th write, sync or truncation below a folder fails, or a part of the database cannot be read, by a small library in C
+that is preloaded. Skips the test where there is no compiler.
 
 disk = FailingDisk(tmp_path, tmp_path / "data")
 with disk.preloaded(): start_a_process()
 disk.fail(every=7, number=errno.EIO)
+disk.lose(4096, 6144)                   # these bytes of edge.sqlite cannot be read
 disk.work()                             # nothing fails any more
 disk.failed                             # how many calls failed
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).with_name("failing_disk.c")
-_FORM = "=qqqq"
+_FORM = "=qqqqqq"
 
 
 class FailingDisk:
@@ -29,7 +30,7 @@ class FailingDisk:
         if compiler is None:
             pytest.skip("no C compiler (apt-get install gcc libc6-dev)")
         self.library, self._control, self._folder = home / "failing_disk.so", home / "failing_disk", folder
-        self._control.write_bytes(struct.pack(_FORM, 0, 0, 0, 0))
+        self._control.write_bytes(bytes(struct.calcsize(_FORM)))
         command = [
             compiler,
             "-shared",
@@ -45,19 +46,23 @@ class FailingDisk:
         subprocess.run(command, check=True, timeout=60)
 
     def fail(self, *, every: int, number: int = errno.EIO) -> None:
-        self._write(every, number)
+        self._write(0, every, number)
 
     def work(self) -> None:
-        self._write(0, 0)
+        self._write(0, 0, 0)
+        self.lose(0, 0)
+
+    def lose(self, first: int, end: int) -> None:
+        self._write(4, first, end)
 
     @property
     def failed(self) -> int:
         return int(struct.unpack(_FORM, self._control.read_bytes())[3])
 
-    def _write(self, *values: int) -> None:
+    def _write(self, place: int, *values: int) -> None:
         descriptor = os.open(self._control, os.O_WRONLY)
         try:
-            os.pwrite(descriptor, struct.pack("=qq", *values), 0)
+            os.pwrite(descriptor, struct.pack("=qq", *values), place * 8)
         finally:
             os.close(descriptor)
 

@@ -1,4 +1,5 @@
-/* Preloaded: of the writes, syncs and truncations of files below a folder every N-th fails with the error number that stands beside N in a file. */
+/* Preloaded: of the writes, syncs and truncations of files below a folder every N-th fails with the error number that stands beside N in a file.
+   Reads of a part of its edge.sqlite fail always: sectors that the medium does not give back. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,6 +17,8 @@ struct control {
   volatile int64_t number;
   volatile int64_t calls;
   volatile int64_t failed;
+  volatile int64_t bad_from; /* bytes of edge.sqlite */
+  volatile int64_t bad_to;
 };
 
 static struct control *control(void) {
@@ -59,6 +62,24 @@ static int fails(int file) {
   return 1;
 }
 
+static int is_bad(int file, int64_t at, size_t size) {
+  static const char name[] = "/edge.sqlite";
+  struct control *now = control();
+  char link[64], path[4096];
+  ssize_t length;
+  if (now->bad_to <= now->bad_from || at >= now->bad_to || at + (int64_t)size <= now->bad_from || !is_below(file)) {
+    return 0;
+  }
+  snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+  length = readlink(link, path, sizeof path - 1);
+  if (length < (ssize_t)sizeof name || memcmp(path + length - (sizeof name - 1), name, sizeof name - 1) != 0) {
+    return 0;
+  }
+  __sync_add_and_fetch(&now->failed, 1);
+  errno = EIO;
+  return 1;
+}
+
 #define REAL(type, name, ...)                                            \
   static type (*real)(__VA_ARGS__);                                      \
   if (real == NULL) {                                                    \
@@ -78,6 +99,21 @@ ssize_t pwrite(int file, const void *data, size_t size, off_t at) {
 ssize_t pwrite64(int file, const void *data, size_t size, off64_t at) {
   REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t)
   return fails(file) ? -1 : real(file, data, size, at);
+}
+
+ssize_t read(int file, void *data, size_t size) {
+  REAL(ssize_t, "read", int, void *, size_t)
+  return control()->bad_to > 0 && is_bad(file, (int64_t)lseek(file, 0, SEEK_CUR), size) ? -1 : real(file, data, size);
+}
+
+ssize_t pread(int file, void *data, size_t size, off_t at) {
+  REAL(ssize_t, "pread", int, void *, size_t, off_t)
+  return is_bad(file, (int64_t)at, size) ? -1 : real(file, data, size, at);
+}
+
+ssize_t pread64(int file, void *data, size_t size, off64_t at) {
+  REAL(ssize_t, "pread64", int, void *, size_t, off64_t)
+  return is_bad(file, (int64_t)at, size) ? -1 : real(file, data, size, at);
 }
 
 int fsync(int file) {

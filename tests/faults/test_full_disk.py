@@ -1,0 +1,83 @@
+"""A disk of 8 MB that another program fills up: the real agent's lanes go on, `status` says so, what was acknowledged is there, and it recovers."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from peers.agents import acknowledged, opened, store_path
+from peers.troubled import Troubled, status, troubled, write
+
+SIZE_BYTES = 8 << 20
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """The data folder on a disk of its own."""
+    data = tmp_path / "data"
+    data.mkdir()
+    if shutil.which("mount") is None:
+        pytest.skip("mount is not installed (apt-get install --no-install-recommends mount)")
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "small", data]
+    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        yield data
+    finally:
+        subprocess.run(["umount", data], check=True)
+
+
+def fill(path: Path) -> None:
+    """To the last byte."""
+    with path.open("ab", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while file.write(b"\0" * size) == size:
+                    pass
+            except OSError:
+                continue
+
+
+def ticks(config: Path) -> list[tuple[int, int, int, int, int]]:
+    with opened(store_path(config)) as connection:
+        return connection.execute("SELECT seen, gated, inferred, failed, dropped FROM tick ORDER BY id").fetchall()
+
+
+def newest_dropped(agent: Troubled) -> int:
+    rows = ticks(agent.config)
+    return rows[-1][4] if rows else 0
+
+
+def test_a_disk_that_another_program_fills(tmp_path: Path, small: Path) -> None:
+    config, report, ballast = write(tmp_path), tmp_path / "report", small / "ballast"
+    with troubled(config, "--report", str(report)) as agent:
+        agent.check_goes_on("yard")
+        said = acknowledged(report)[-1]
+        fill(ballast)
+        agent.wait_until(lambda: {"space", "store"} & set(agent.state["faults"]), "word of it")
+        fill(ballast)
+        looks = agent.lane("yard")
+        _, found, text = status(config)
+        assert {"space", "store"} & set(found["faults"]), text
+        # The newest tick counts it as dropped (older ones may go, to make room); where the other program was faster than the reserve, it is
+        # owed to the next tick that can be stored.
+        agent.wait_until(
+            lambda: newest_dropped(agent) > 5 or agent.state["unstored"].get("yard", 0) > 40,
+            "count of what is not stored",
+        )
+        assert agent.lane("yard")["state"] == looks["state"] == "running"
+        ballast.unlink()
+        agent.check_goes_on("yard")
+        agent.wait_until(lambda: not agent.state["faults"], "its end")
+    with closing(sqlite3.connect(store_path(config))) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        (last,) = connection.execute("SELECT max(id) FROM result").fetchone()
+        assert last > said["last_id"]
+        (removed,) = connection.execute("SELECT coalesce(sum(ticks), 0) FROM removed").fetchone()
+    rows = ticks(config)
+    assert all(seen == sum(parts) for seen, *parts in rows)
+    assert len(rows) + removed > 4, "what went to make room is counted"
