@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).with_name("failing_disk.c")
-_FORM = "=qqqqqq"
+_FORM = "=qqqqqqq"
 
 
 class FailingDisk:
@@ -50,9 +50,11 @@ class FailingDisk:
 
     def work(self) -> None:
         self._write(0, 0, 0)
-        self.lose(0, 0)
+        self._write(4, 0, 0)
 
     def lose(self, first: int, end: int) -> None:
+        """These bytes of the database that lies there now."""
+        self._write(6, (self._folder / "edge.sqlite").stat().st_ino)
         self._write(4, first, end)
 
     @property
@@ -62,7 +64,7 @@ class FailingDisk:
     def _write(self, place: int, *values: int) -> None:
         descriptor = os.open(self._control, os.O_WRONLY)
         try:
-            os.pwrite(descriptor, struct.pack("=qq", *values), place * 8)
+            os.pwrite(descriptor, struct.pack(f"={len(values)}q", *values), place * 8)
         finally:
             os.close(descriptor)
 
