@@ -36,7 +36,7 @@ class Unreadable(ValueError):
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """s: where the time came from; e: its error in milliseconds."""
+    """s: where the time came from; e: its error in milliseconds. none: unknown, and `at` is only the latest time that is known to have passed."""
 
     s: Literal["gnss", "ptp", "ntp", "rtc", "manual", "none"]
     e: Count

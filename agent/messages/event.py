@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from agent.messages.envelope import Count, Item, Name, Text
 
@@ -17,10 +17,13 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(Item, frozen=True, kw_only=True):
-    """t: [when, end or null]. box: x0, y0, x1, y1 in 0..1 of the frame. score has the model's own unit (an anomaly's exceeds 1)."""
+    """t: [when, end or null]; null: time unknown, and mono has the same in microseconds of boot time (of boot `boot`). box: x0, y0, x1, y1 in
+    0..1 of the frame. score has the model's own unit (an anomaly's exceeds 1).
+    """
 
     k: Literal["evt"] = "evt"
-    t: tuple[Text, Text | None]
+    t: tuple[Text, Text | None] | None
+    mono: tuple[Count, Count | None] | UnsetType = UNSET
     rule: Name
     sev: str
     phase: Literal["start", "end", "whole"]

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType, field
 from agent.messages.envelope import Count, Epoch, Item, Name, Number, Text
 
 Window = tuple[Text, Number]  # UTC start, seconds
+Mono = tuple[Count, Count]  # start, end: microseconds of boot time
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,11 +89,13 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(Item, frozen=True, kw_only=True):
     """cover: share of the window in which the lane lived: empty with 1 is a true zero, with 0 it says blind.
 
-    w is content and may change with a correction; null: time unknown. carry: [old epoch, its hi in this stream here].
+    w is content and may change with a correction; null: time unknown, and mono has the window's bounds in microseconds of boot time (of boot
+    `boot`). A correction that knows the time has both; its w begins at no multiple of the grain. carry: [old epoch, its hi in this stream here].
     """
 
     k: Literal["sum"] = "sum"
     w: Window | None
+    mono: Mono | UnsetType = UNSET
     cfg: str
     cover: float
     fr: Inputs
@@ -107,8 +110,10 @@ class Summary(Item, frozen=True, kw_only=True):
 class Gap(Item, frozen=True, kw_only=True):
     """gap: [UTC of the lane's last tick before this epoch or null, UTC of the start of its first tick in this epoch].
 
-    What a view says about a time inside a gap is "unknown here", unless received items cover it.
+    What a view says about a time inside a gap is "unknown here", unless received items cover it. Its end is null while the time is unknown:
+    mono[1] is its boot time then.
     """
 
     k: Literal["gap"] = "gap"
-    gap: tuple[Text | None, Text]
+    gap: tuple[Text | None, Text | None]
+    mono: tuple[None, Count] | UnsetType = UNSET

@@ -43,8 +43,9 @@ SELECT boot, at_us, lane.text AS lane, event.id AS place, 0 AS kind, {utc_us("ev
 FROM event JOIN name AS lane ON lane.id = lane JOIN name AS rule ON rule.id = rule
 """
 _SUMMARIES = f"""
-SELECT summary.boot, coalesce(tick.at_us, start_us + grain * 1000000 - (SELECT utc_offset_us FROM clock WHERE clock.boot = summary.boot
-    ORDER BY from_us LIMIT 1)) AS at_us, lane.text AS lane, last_tick AS place, 2 + grain AS kind, start_us AS utc_us, {grain_text("grain")} AS a, rev AS b,
+SELECT summary.boot, coalesce(tick.at_us, start_us + grain * 1000000 - CASE WHEN dated THEN (SELECT utc_offset_us FROM clock
+    WHERE clock.boot = summary.boot ORDER BY from_us LIMIT 1) ELSE 0 END) AS at_us, lane.text AS lane, last_tick AS place, 2 + grain AS kind,
+  CASE WHEN dated THEN start_us END AS utc_us, {grain_text("grain")} AS a, rev AS b,
   CAST(item.body AS TEXT) AS c, NULL AS d, NULL AS e, NULL AS f, NULL AS g, NULL AS h, NULL AS i, NULL AS j
 FROM summary JOIN name AS lane ON lane.id = summary.lane LEFT JOIN tick ON tick.id = last_tick
 LEFT JOIN item ON item.epoch = summary.epoch AND item.stream = summary.stream AND item.seq = summary.seq

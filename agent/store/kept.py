@@ -5,6 +5,7 @@ import sqlite3
 from agent.store.transaction import Transaction
 
 BIRTH = "birth"
+UNDATED = "undated"
 
 
 def read(connection: sqlite3.Connection, key: str) -> str | None:
@@ -16,3 +17,7 @@ def write(transaction: Transaction, key: str, value: str) -> None:
     transaction.connection.execute(
         "INSERT INTO kept (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", (key, value)
     )
+
+
+def drop(transaction: Transaction, key: str) -> None:
+    transaction.connection.execute("DELETE FROM kept WHERE key = ?", (key,))

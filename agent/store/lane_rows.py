@@ -166,8 +166,8 @@ def clock_job(reading: Reading) -> Job:
             from_us = max(from_us, before_us + 1)
             transaction.idle.clear()  # window ends moved
         transaction.connection.execute(
-            "INSERT INTO clock (boot, from_us, utc_offset_us, source, error_ms) VALUES (?, ?, ?, ?, ?)",
-            (transaction.boot, from_us, reading.utc_offset_us, reading.source, reading.error_ms),
+            "INSERT INTO clock (boot, from_us, utc_offset_us, source, error_ms, after_id) VALUES (?, ?, ?, ?, ?, ?)",
+            (transaction.boot, from_us, reading.utc_offset_us, reading.source, reading.error_ms, transaction.last_id),
         )
 
     return job

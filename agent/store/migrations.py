@@ -28,7 +28,7 @@ CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name" ON "_sqlite_migr
 
 
 def _second(db: "sqlite_utils.Database") -> None:
-    for statement in SECOND.split(";\n"):
+    for statement in (SECOND + "DROP VIEW summaries;\n" + VIEWS[VIEWS.index("CREATE VIEW summaries") :]).split(";\n"):
         db.execute(statement)
 
 

@@ -108,7 +108,8 @@ def _rows(transaction: Transaction, before_us: int, why: str, lane: int | None) 
 def _items(transaction: Transaction, before: str, why: str, totals: Totals, lane: str | None) -> tuple[int, int]:
     connection = transaction.connection
     stay = item_removal.needed(connection)
-    moment = "coalesce(json_extract(text, '$.w[0]'), json_extract(text, '$.t[0]'), json_extract(text, '$.gap[1]'), json_extract(text, '$.at'))"
+    # Undated ones stay: nobody knows whether they are older.
+    moment = "CASE WHEN json_extract(text, '$.tq.s') <> 'none' THEN coalesce(json_extract(text, '$.w[0]'), json_extract(text, '$.t[0]'), json_extract(text, '$.gap[1]'), json_extract(text, '$.at')) END"
     rows = [
         Row(*row)
         for row in connection.execute(

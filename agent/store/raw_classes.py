@@ -51,7 +51,9 @@ class RawClasses:
         connection = transaction.connection
         undated = ",".join(map(str, raw_rows.undated_boots(connection, transaction.boot)))
         if reason == UNDATED:
-            upto = dict.fromkeys(raw_rows.lanes(connection), transaction.after_id) if undated else {}
+            # Their windows go out undated first; what is behind the last of them will be in none.
+            summed = raw_rows.summed_to(connection, transaction.after_id)
+            upto = {lane: min(last, transaction.after_id) for lane, last in summed.items()} if undated else {}
             return upto, f"boot IN ({undated})"
         upto = raw_rows.summed_to(connection, transaction.last_id)
         if reason == SENT:

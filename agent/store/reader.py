@@ -100,16 +100,24 @@ def ranges(numbers: Iterable[int]) -> Ranges:
 
 
 def undated(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
-    """Lane → (ticks, results) of boots that never learned the time: rows that cannot be summarised yet."""
+    """Lane → (ticks, results) of boots that do not know the time, in no summary yet: they wait for it, or for going out undated."""
     counts: dict[str, list[int]] = {}
+    made = connection.execute(
+        "SELECT lane, text, min(from_id) FROM grain JOIN name ON name.id = lane WHERE grain > 0 GROUP BY lane"
+    )
+    lanes = made.fetchall()
     for first, last in _undated_ids(connection):
-        for place, table in enumerate(("tick", "result")):
-            for lane, count in connection.execute(
-                f"SELECT text, count(*) FROM {table} JOIN name ON name.id = lane WHERE {table}.id > ? AND {table}.id <= ? GROUP BY lane",
-                (first, last),
-            ):
-                counts.setdefault(lane, [0, 0])[place] += count
-    return {lane: (ticks, results) for lane, (ticks, results) in sorted(counts.items())}
+        for lane, text, from_id in lanes:
+            (summed,) = connection.execute(
+                "SELECT coalesce(max(last_tick), 0) FROM summary WHERE lane = ? AND last_tick <= ?", (lane, last)
+            ).fetchone()
+            after = max(first, from_id - 1, summed)
+            for place, table in enumerate(("tick", "result")):
+                (count,) = connection.execute(
+                    f"SELECT count(*) FROM {table} WHERE id > ? AND id <= ? AND lane = ?", (after, last, lane)
+                ).fetchone()
+                counts.setdefault(text, [0, 0])[place] += count
+    return {lane: (ticks, results) for lane, (ticks, results) in sorted(counts.items()) if ticks or results}
 
 
 def _undated_ids(connection: sqlite3.Connection) -> list[tuple[int, int]]:

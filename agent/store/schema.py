@@ -3,6 +3,8 @@
 Rows carry (boot, microseconds on CLOCK_BOOTTIME). UTC is that plus the offset of the clock row in force, or of the boot's first one. Scores
 and places are integers in ten-thousandths. There is no index on raw rows: an index costs more bytes on flash than the rows themselves, and
 ids are in the order of time.
+
+clock.after_id: the greatest row id when it was entered. summary.dated 0: its time was not known when it went out, start_us is boot time.
 """
 
 VERSION = 2
@@ -44,6 +46,9 @@ CREATE TABLE trusted (boot INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, utc_us I
 CREATE TABLE removed (lane INTEGER NOT NULL, why TEXT NOT NULL, results INTEGER NOT NULL, ticks INTEGER NOT NULL, events INTEGER NOT NULL,
   PRIMARY KEY (lane, why)) STRICT, WITHOUT ROWID;
 ALTER TABLE item ADD COLUMN acknowledged_us INTEGER;
+ALTER TABLE clock ADD COLUMN after_id INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE summary ADD COLUMN dated INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX summary_undated ON summary (epoch, stream, seq) WHERE dated = 0;
 ALTER TABLE epoch ADD COLUMN empty_us INTEGER;
 ALTER TABLE epoch ADD COLUMN folded INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX item_correction ON item (epoch, stream, of) WHERE of <> seq;
@@ -86,7 +91,7 @@ CREATE VIEW events AS SELECT row.id, {utc_text("row.us")} AS utc, lane.text AS l
   body ->> 'label' AS label, body ->> 'score' AS score, body ->> 'zone' AS zone, body ->> 'track' AS track, body, boot, at_us
   FROM (SELECT *, {utc_us("event")} AS us FROM event) AS row LEFT JOIN name AS lane ON lane.id = row.lane
   LEFT JOIN name AS rule ON rule.id = row.rule;
-CREATE VIEW summaries AS SELECT lane.text AS lane, {grain_text("summary.grain")} AS grain, {utc_text("start_us")} AS utc, rev,
+CREATE VIEW summaries AS SELECT lane.text AS lane, {grain_text("summary.grain")} AS grain, CASE WHEN dated THEN {utc_text("start_us")} END AS utc, rev,
   epoch.text AS epoch, stream.text AS stream, summary.seq,
   CASE item.state WHEN 0 THEN 'pending' WHEN 1 THEN 'handed' WHEN 2 THEN 'acknowledged' WHEN 3 THEN 'held' END AS state,
   CAST(item.body AS TEXT) AS body, summary.boot, first_tick, last_tick

@@ -45,6 +45,8 @@ def item_row(head: Head, line: bytes, stream: str) -> tuple[object, ...]:
             seen = body.fr.seen
             if body.w is not None:
                 window_us, grain_s = time_of(body.w[0]), body.w[1]
+            elif isinstance(body.mono, tuple):
+                grain_s = (body.mono[1] - body.mono[0]) // 1_000_000
             if isinstance(body.carry, tuple):
                 carry_epoch, carry_hi = body.carry
             _check_stream(head.st, "summary", 3, grain_s)

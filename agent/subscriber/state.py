@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.subscriber.errors import SubscriberError
 
-VERSION = 2
+VERSION = 3
 # What is a function of the set of messages, and of `from`.
 VIEW_TABLES = ("item", "conflict", "received", "ledger", "entry", "link", "root", "status", "birth")
 _BUSY_TIMEOUT_S = 5.0
@@ -78,8 +78,29 @@ CREATE VIEW events AS SELECT device, substr(stream, 7) AS lane, json_extract(bod
 CREATE VIEW gaps AS SELECT device, stream, json_extract(body, '$.gap[0]') AS from_utc, json_extract(body, '$.gap[1]') AS to_utc, epoch
   FROM winning WHERE kind = 'gap';
 """
-# Version 2.
+# Views of later versions: a file of an older one gets those of today.
 _SECOND = """
+DROP VIEW IF EXISTS audit;
+DROP VIEW IF EXISTS raw_results;
+DROP VIEW IF EXISTS undated;
+DROP VIEW IF EXISTS counted;
+DROP VIEW IF EXISTS summaries;
+-- Summaries that count: a carried window does not when the old epoch has issued it after all, or another epoch carries more of it. One whose time
+-- is unknown has no window_us; it is told apart by its boot time.
+CREATE VIEW counted AS SELECT * FROM winning AS mine WHERE kind = 'sum' AND (carry_epoch IS NULL OR (
+  NOT EXISTS (SELECT 1 FROM item AS old WHERE old.stream = mine.stream AND old.window_us IS mine.window_us AND old.epoch = mine.carry_epoch
+    AND old.grain_s = mine.grain_s AND old.seq > mine.carry_hi AND old.kind = 'sum' AND {same_old}
+    AND NOT EXISTS (SELECT 1 FROM conflict AS c WHERE c.epoch = old.epoch AND c.stream = old.stream AND c.seq = old.seq))
+  AND mine.epoch = (SELECT rival.epoch FROM winning AS rival WHERE rival.carry_epoch = mine.carry_epoch AND rival.stream = mine.stream
+    AND rival.window_us IS mine.window_us AND rival.kind = 'sum' AND {same_rival} GROUP BY rival.epoch ORDER BY sum(rival.seen) DESC, rival.epoch LIMIT 1)));
+CREATE VIEW summaries AS SELECT device, stream, substr(stream, 9, instr(substr(stream, 9), '/') - 1) AS lane,
+  grain_s, datetime(window_us / 1000000, 'unixepoch') AS start_utc, json_extract(body, '$.cover') AS cover, seen,
+  json_extract(body, '$.fr.gated') AS gated, json_extract(body, '$.fr.inf') AS inferred, json_extract(body, '$.fr.drop') AS dropped,
+  json_extract(body, '$.fr.fail') AS failed, epoch, seq, of, window_us, body FROM counted WHERE window_us IS NOT NULL;
+-- Summaries whose device did not know the time, and has not corrected it since: in no window.
+CREATE VIEW undated AS SELECT device, stream, substr(stream, 9, instr(substr(stream, 9), '/') - 1) AS lane, grain_s,
+  json_extract(body, '$.boot') AS boot, json_extract(body, '$.mono[0]') / 1e6 AS from_s, json_extract(body, '$.mono[1]') / 1e6 AS to_s,
+  json_extract(body, '$.cover') AS cover, seen, epoch, seq, of, body FROM counted WHERE window_us IS NULL;
 CREATE VIEW audit AS SELECT device, json_extract(body, '$.t') AS utc, json_extract(body, '$.who') AS caller, json_extract(body, '$.cmd') AS command,
   json_extract(body, '$.code') AS code, json_extract(body, '$.msg') AS message, json_extract(body, '$.count') AS requests, epoch, seq
   FROM winning WHERE kind = 'aud';
@@ -106,8 +127,14 @@ _COLUMNS = {
 }  # fmt: skip
 
 
+# SQL: whether two items without a time are of the same window.
+_SAME = "(mine.window_us IS NOT NULL OR json_extract(mine.body, '$.mono[0]') = json_extract({other}.body, '$.mono[0]'))"
+
+
 def _second() -> str:
     text = _SECOND
+    for other in ("old", "rival"):
+        text = text.replace(f"{{same_{other}}}", _SAME.replace("{other}", other))
     for name, path in _COLUMNS.items():
         text = text.replace("{" + name + "}", _cell(path))
     return text
@@ -163,7 +190,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     if found == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_second()} PRAGMA user_version = {VERSION}; COMMIT;")
-    elif found == 1:
+    elif found < VERSION:
         connection.executescript(f"BEGIN IMMEDIATE; {_second()} PRAGMA user_version = {VERSION}; COMMIT;")
 
 

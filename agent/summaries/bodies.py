@@ -9,9 +9,10 @@ from agent.messages import summary
 from agent.messages.envelope import Quality, encode
 from agent.messages.times import text_ms, text_s
 from agent.statistics import ACCURACY, Bins, quantile
+from agent.store import trusted
 from agent.store.transaction import Transaction
 from agent.summaries.content import Content
-from agent.summaries.windows import SECOND_US, ClockRow, Run, row_in_force
+from agent.summaries.windows import SECOND_US, ClockRow, Run, row_in_force, utc_of_end
 
 VIDEO_BITS_PER_S = 4_000_000
 
@@ -37,7 +38,6 @@ def make_summary(
     carry: tuple[str, int] | None,
 ) -> Callable[[int], bytes]:
     """The body of a run's summary as a function of its number. clock: of the run's boot. carry: its epoch, the last number given there."""
-    row = row_in_force(clock, run.last_at_us - 1)
     readings = {
         name: summary.Reading(
             n=count, sum=total, sq=squares, min=least, max=greatest, unit=facts.units.get(name, "")
@@ -55,9 +55,10 @@ def make_summary(
                 of=number,
                 rev=0,
                 at=now_text(transaction),
-                tq=Quality(s=row.source, e=row.error_ms),  # type: ignore[arg-type]  # the clock table has these words
+                tq=quality(clock if run.dated else (), run.last_at_us - 1),
                 boot=run.boot,
-                w=(text_s(run.start_us), grain_s),
+                w=(text_s(run.start_us), grain_s) if run.dated else None,
+                mono=UNSET if run.dated else (run.start_us, run.start_us + grain_s * SECOND_US),
                 cfg=config_digest,
                 cover=round(content.alive_us / (grain_s * SECOND_US), 6),
                 fr=summary.Inputs(
@@ -82,8 +83,8 @@ def make_summary(
 def make_gap(
     transaction: Transaction, stream: str, *, clock: Sequence[ClockRow], from_us: int | None, to_us: int
 ) -> Callable[[int], bytes]:
-    """The body of a gap item. from_us, to_us: UTC. clock: of the running boot."""
-    row = row_in_force(clock, transaction.now_us)
+    """The body of a gap item. from_us: UTC. to_us: boot time. clock: of the running boot."""
+    to_text = text_ms(utc_of_end(clock, to_us)) if clock else None
 
     def body(number: int) -> bytes:
         return encode(
@@ -95,9 +96,10 @@ def make_gap(
                 of=number,
                 rev=0,
                 at=now_text(transaction),
-                tq=Quality(s=row.source, e=row.error_ms),  # type: ignore[arg-type]  # as above
+                tq=quality(clock, transaction.now_us),
                 boot=transaction.boot,
-                gap=(None if from_us is None else text_ms(from_us), text_ms(to_us)),
+                gap=(None if from_us is None else text_ms(from_us), to_text),
+                mono=(None, to_us) if to_text is None else UNSET,
             )
         )
 
@@ -105,10 +107,20 @@ def make_gap(
 
 
 def now_text(transaction: Transaction) -> str:
-    """UTC of the group's beginning. The running boot must have a clock row."""
+    """UTC of the group's beginning. While it is unknown, the latest that it is known to be past: of an earlier boot, or boot time since 1970."""
     offset_us = transaction.utc_offset_us
-    assert offset_us is not None
-    return text_ms(transaction.now_us + offset_us)
+    if offset_us is not None:
+        return text_ms(transaction.now_us + offset_us)
+    known_us = trusted.utc_us(transaction.connection, transaction.boot, transaction.now_us)
+    return text_ms(transaction.now_us if known_us is None else known_us)
+
+
+def quality(clock: Sequence[ClockRow], at_us: int) -> Quality:
+    """Of a moment of a boot. clock: its rows; none: the time is not known."""
+    if not clock:
+        return Quality(s="none", e=0)
+    row = row_in_force(clock, at_us)
+    return Quality(s=row.source, e=row.error_ms)  # type: ignore[arg-type]  # the clock table has these words
 
 
 def _model(digest: str | None, name: str, content: Content) -> summary.ModelCounts:

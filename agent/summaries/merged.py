@@ -1,7 +1,8 @@
 """Windows that are merged from finer ones, as a day from its hours: the exact sum of their items, so a day of rows is never read.
 
-A merged window is a run of consecutive finer windows in one UTC window, of one boot and one epoch of rows. It is over when a finer window of
-another run is there or has begun; when its rows are older than the running epoch; when all of it was there at the start and its end has passed.
+A merged window is a run of consecutive finer windows in one UTC window (of boot time where they are undated), of one boot and one epoch of rows.
+It is over when a finer window of another run is there or has begun; when its rows are older than the running epoch; when all of it was there at
+the start and its end has passed.
 """
 
 import sqlite3
@@ -19,7 +20,7 @@ from agent.summaries.windows import SECOND_US, EpochSpan, Run, epoch_of
 # Grain → the finer one it is made of.
 FROM = {86_400: 3_600}
 
-_FINER = "SELECT first_tick, last_tick, boot, start_us, epoch, stream, seq FROM summary WHERE lane = ? AND grain = ? AND first_tick > ? ORDER BY first_tick"
+_FINER = "SELECT first_tick, last_tick, boot, start_us, dated, epoch, stream, seq FROM summary WHERE lane = ? AND grain = ? AND first_tick > ? ORDER BY first_tick"
 _BODY = "SELECT body FROM item WHERE epoch = ? AND stream = ? AND seq = ?"
 
 
@@ -30,6 +31,7 @@ class _Window(NamedTuple):
     last_tick: int
     boot: int
     start_us: int
+    dated: int
     epoch: int
     stream: int
     seq: int
@@ -41,6 +43,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     start_us: int
     boot: int
     epoch: EpochSpan
+    dated: bool
     windows: tuple[_Window, ...]
 
     @property
@@ -49,13 +52,15 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_of(self, run: Run, grain_s: int) -> bool:
         """Whether an open run of finer windows will belong to it."""
-        return (_start(run.start_us, grain_s), run.boot, run.epoch.id) == (self.start_us, self.boot, self.epoch.id)
+        key = (_start(run.start_us, grain_s), run.boot, run.epoch.id, run.dated)
+        return key == (self.start_us, self.boot, self.epoch.id, self.dated)
 
     def run(self, connection: sqlite3.Connection) -> Run:
         row = connection.execute("SELECT at_us FROM tick WHERE id = ?", (self.last_tick,)).fetchone()
         return Run(
             start_us=self.start_us, boot=self.boot, epoch=self.epoch, after_id=self.windows[0].first_tick - 1,
             first_tick=self.windows[0].first_tick, last_tick=self.last_tick, last_at_us=0 if row is None else row[0],
+            dated=self.dated,
         )  # fmt: skip
 
 
@@ -66,25 +71,29 @@ def groups(
     found: list[Group] = []
     for window in map(_Window._make, connection.execute(_FINER, (lane, finer_s, after_tick))):
         start_us, epoch = _start(window.start_us, grain_s), epoch_of(epochs, window.first_tick)
-        last = found[-1] if found else None
-        if last is not None and (last.start_us, last.boot, last.epoch.id) == (start_us, window.boot, epoch.id):
+        last, dated = found[-1] if found else None, bool(window.dated)
+        if last is not None and (last.start_us, last.boot, last.epoch.id, last.dated) == (
+            start_us,
+            window.boot,
+            epoch.id,
+            dated,
+        ):
             found[-1] = msgspec.structs.replace(last, windows=(*last.windows, window))
         else:
-            found.append(Group(start_us=start_us, boot=window.boot, epoch=epoch, windows=(window,)))
+            found.append(Group(start_us=start_us, boot=window.boot, epoch=epoch, dated=dated, windows=(window,)))
     return found
 
 
-def content(connection: sqlite3.Connection, group: Group) -> Content:
-    """The sum of the group's items. One that is gone is missing from `cover` too."""
+def content(connection: sqlite3.Connection, group: Group, finer_s: int) -> Content:
+    """The sum of the group's items, of windows of `finer_s`. One that is gone is missing from `cover` too."""
     sums = [0] * 6
     models: dict[str, int] = {}
     labels: dict[str, dict[str, int]] = {}
     latencies: dict[str, Bins] = {}
     sensors: dict[str, Sums] = {}
     for body in _bodies(connection, group):
-        seconds = body.w[1] if body.w is not None else 0
         parts = (
-            round(body.cover * seconds * SECOND_US),
+            round(body.cover * finer_s * SECOND_US),
             body.fr.seen,
             body.fr.gated,
             body.fr.inf,

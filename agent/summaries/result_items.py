@@ -1,8 +1,8 @@
 """Result rows become items on `result/{lane}`: columns of up to 1,000 rows, where `[sync] results = true`. A hook, like those beside it.
 
 An item is made when 1,000 rows of a lane are together, or when its oldest has waited for a minute. It holds rows of one boot. How far each lane
-has got stands in the table `grain`, under grain -1. Rows of a boot that never learnt the time are passed over; while the running one does not
-know it, they wait.
+has got stands in the table `grain`, under grain -1. While the running boot does not know the time, its rows wait; when it never learns it, they
+go undated in a later boot.
 """
 
 import itertools
@@ -13,15 +13,16 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from agent.messages.envelope import Quality, encode
+from agent.messages.envelope import encode
 from agent.messages.results import Results
 from agent.messages.times import text_ms
 from agent.store import items
 from agent.store.transaction import Hook, Transaction
-from agent.summaries.bodies import now_text
+from agent.summaries.bodies import now_text, quality
 from agent.summaries.rows import Rows
-from agent.summaries.windows import row_in_force, utc_of
+from agent.summaries.windows import utc_of
 
 MOST_ROWS = 1_000
 WAIT_US = 60_000_000
@@ -58,9 +59,7 @@ class ResultItems:
         self._waiting: dict[str, _Waiting] = {}
 
     def make_items(self, transaction: Transaction) -> None:
-        if transaction.utc_offset_us is None:
-            return
-        connection = transaction.connection
+        connection, known = transaction.connection, transaction.utc_offset_us is not None
         for lane in self._lanes:
             number = transaction.name("lane", lane)
             waiting = self._waiting.get(lane)
@@ -75,7 +74,7 @@ class ResultItems:
                 waiting.since_us = transaction.now_us
             waiting.count, waiting.seen = waiting.count + new, transaction.last_id
             due = waiting.count and transaction.now_us - waiting.since_us >= WAIT_US
-            if waiting.count >= MOST_ROWS or due:
+            if known and (waiting.count >= MOST_ROWS or due):
                 self._make(transaction, lane, number)
                 del self._waiting[lane]
                 transaction.again = transaction.again or waiting.count > MOST_ROWS
@@ -101,25 +100,24 @@ class ResultItems:
             same = next((place for place, row in enumerate(rows) if row[1] != boot), len(rows))
             part, rows = rows[:same], rows[same:]
             self._rows.forget()
-            if self._rows.clock(connection, boot):
-                stream = stream_of(lane)
-                items.append(transaction, stream, partial(self._body, transaction, stream, part))
+            stream = stream_of(lane)
+            items.append(transaction, stream, partial(self._body, transaction, stream, part))
             connection.execute(_MOVE, (number, part[-1][0] + 1))
 
     def _body(self, transaction: Transaction, stream: str, rows: Sequence[tuple[Any, ...]], seq: int) -> bytes:
         connection = transaction.connection
         _, boots, times_us, models, labels, scores, *boxes, tracks, values, extras = zip(*rows, strict=True)
         clock = self._rows.clock(connection, boots[0])
-        utc_ms = [utc_of(clock, at_us) // 1_000 for at_us in times_us]
-        quality = row_in_force(clock, times_us[0])
+        when_ms = [(utc_of(clock, at_us) if clock else at_us) // 1_000 for at_us in times_us]
         model_ids = sorted(set(models))
         label_ids = sorted({label for label in labels if label is not None})
         return encode(
             Results(
                 d=transaction.device, epoch=transaction.epoch_text, st=stream, seq=seq, of=seq, at=now_text(transaction), boot=boots[0],
-                tq=Quality(s=quality.source, e=quality.error_ms),  # type: ignore[arg-type]  # the clock table has these words
-                n=len(rows), t=(text_ms(utc_ms[0] * 1_000), text_ms(utc_ms[-1] * 1_000)),
-                dt=[0, *(after - before for before, after in itertools.pairwise(utc_ms))],
+                tq=quality(clock, times_us[0]), n=len(rows),
+                t=(text_ms(when_ms[0] * 1_000), text_ms(when_ms[-1] * 1_000)) if clock else None,
+                mono=UNSET if clock else (times_us[0], times_us[-1]),
+                dt=[0, *(after - before for before, after in itertools.pairwise(when_ms))],
                 models=[self._rows.name(connection, one) for one in model_ids], labels=[self._rows.name(connection, one) for one in label_ids],
                 m=_column([model_ids.index(one) for one in models]),
                 l=_column([None if one is None else label_ids.index(one) for one in labels]),

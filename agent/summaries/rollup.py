@@ -2,8 +2,8 @@
 
 A window of a lane and grain closes when a later tick of the lane lies in another one; when all its rows were there at the start and its end
 has passed; and at once when its rows are older than the running epoch: no tick can join it any more, and it goes out as a carried item. What
-is closed and what is open follows from the rows alone, so a killed agent goes on where it was. Nothing is made while UTC is unknown: the rows
-wait. Other lanes' ticks close nothing: lanes that read files run ahead of each other.
+is closed and what is open follows from the rows alone, so a killed agent goes on where it was. While UTC is unknown the rows wait for it, and go
+undated after a while (`undated`). Other lanes' ticks close nothing: lanes that read files run ahead of each other.
 """
 
 import sqlite3
@@ -13,11 +13,12 @@ from typing import NamedTuple
 import msgspec
 
 from agent.messages.envelope import summary_stream
-from agent.store import items
+from agent.store import items, kept
 from agent.store.transaction import Hook, Transaction
-from agent.summaries import bodies, content, merged
-from agent.summaries.rows import Rows, last_number, told_to
-from agent.summaries.windows import SECOND_US, Run, epoch_of, utc_of_end, window_start
+from agent.summaries import bodies, content, merged, undated
+from agent.summaries.gaps import append_gap
+from agent.summaries.rows import Rows, last_number
+from agent.summaries.windows import SECOND_US, Run, boot_window_start, epoch_of, window_start
 
 MOST_WINDOWS = 500  # a group; the rest follows in the next ones
 _RETRY_US = 3600 * SECOND_US
@@ -35,6 +36,7 @@ def hook(
     units: Mapping[str, Mapping[str, str]] = {},
     video_bits_per_s: int = bodies.VIDEO_BITS_PER_S,
     merged_from: Mapping[int, int] = merged.FROM,
+    undated_after_us: int = undated.AFTER_US,
 ) -> Hook:
     """The hook for `open_store`: what no row says about the lanes.
 
@@ -42,7 +44,8 @@ def hook(
     it may be filled while the lane runs. Which grains are made is the store's table `grain`; one that the config no longer lists is closed
     to its last row before the start and then given up. merged_from: grain → the finer one it is merged from; all others are read from rows.
     """
-    return Rollup(config_digest, models, video, units, video_bits_per_s, merged_from).close_windows
+    patience = undated.Patience(undated_after_us)
+    return Rollup(config_digest, models, video, units, video_bits_per_s, merged_from, patience).close_windows
 
 
 class _Tick(NamedTuple):
@@ -61,10 +64,11 @@ class _Series(msgspec.Struct, kw_only=True):
     lane_name: str
     grain_s: int
     from_id: int
-    read_to: int  # ticks up to here are in `run`, in a summary, or of a boot that never learnt the time
+    read_to: int  # ticks up to here are in `run` or in a summary
     tick_before: int  # the lane's newest tick up to there
     run: Run | None = None
     retry_at_us: int = 0
+    waits_to_us: int = 0  # the next tick waits for the time, at least so long
 
 
 class Rollup:
@@ -78,6 +82,7 @@ class Rollup:
         units: Mapping[str, Mapping[str, str]],
         video_bits_per_s: int,
         merged_from: Mapping[int, int],
+        patience: undated.Patience,
     ) -> None:
         self._config_digest = config_digest
         self._models = models
@@ -85,6 +90,7 @@ class Rollup:
         self._units = units
         self._video_bits_per_s = video_bits_per_s
         self._merged_from = merged_from
+        self._patience = patience
         self._rows = Rows()
         self._series: dict[tuple[int, int], _Series] = {}
         self._newest: _Tick | None = None
@@ -96,7 +102,7 @@ class Rollup:
         newest = _Tick(*(transaction.connection.execute(_NEWEST).fetchone() or (0, 0, 0, 0)))
         if self._start_tick is None:
             self._start_tick = newest.id
-        if transaction.utc_offset_us is None:
+        if not self._patience.begin(transaction, self._start_tick):
             return
         try:
             self._refresh(transaction)
@@ -159,7 +165,7 @@ class Rollup:
         try:
             if (finer_s := self._merged_from.get(series.grain_s)) is not None:
                 return self._merge(transaction, series, finer_s, until)
-            while series.read_to < until:
+            while series.read_to < until and self._patience.now_us >= series.waits_to_us:
                 ticks = transaction.connection.execute(
                     _TICKS, (series.read_to, until, series.lane, _ROWS_AT_ONCE)
                 ).fetchall()
@@ -176,22 +182,25 @@ class Rollup:
             series.retry_at_us = transaction.now_us + _RETRY_US
             return False
         transaction.faults.pop(place, None)
-        return series.run is None
+        return series.run is None and series.read_to >= until
 
     def _merge(self, transaction: Transaction, series: _Series, finer_s: int, until: int) -> bool:
         """Closes the merged windows that are over. True when nothing is left that may still become one."""
         connection, finer = transaction.connection, self._series.get((series.lane, finer_s))
-        if finer is not None and finer.read_to < until:
-            return False
+        # The time is known now, and some finer windows are still to get it: until then only what went out before can be closed.
+        redating = transaction.utc_offset_us is not None and kept.read(connection, kept.UNDATED) is not None
         found = merged.groups(connection, series.lane, series.grain_s, finer_s, series.read_to, self._rows.epochs)
+        all_read = finer is None or finer.read_to >= until
         while found and self._left:
             group = found[0]
-            if len(found) == 1 and not self._is_merged(transaction, series, finer, group):
+            if redating and (len(found) == 1 or found[1].dated):
+                return False
+            if len(found) == 1 and not (all_read and self._is_merged(transaction, series, finer, group)):
                 break
-            self._close(transaction, series, group.run(connection), merged.content(connection, group))
+            self._close(transaction, series, group.run(connection), merged.content(connection, group, finer_s))
             series.read_to = group.last_tick
             found.pop(0)
-        return not found and (finer is None or finer.run is None or self._given_up(transaction, series))
+        return not found and all_read and (finer is None or finer.run is None or self._given_up(transaction, series))
 
     def _is_merged(self, transaction: Transaction, series: _Series, finer: _Series | None, group: merged.Group) -> bool:
         """Whether nothing more can come to the newest merged window."""
@@ -204,31 +213,36 @@ class Rollup:
             return True
         if self._start_tick is None or group.last_tick > self._start_tick:
             return False
-        now_us = transaction.now_us + (transaction.utc_offset_us or 0)
+        now_us = transaction.now_us + (transaction.utc_offset_us or 0) * group.dated
         return now_us >= group.start_us + series.grain_s * SECOND_US
 
     def _take(self, transaction: Transaction, series: _Series, tick: int, boot: int, at_us: int) -> bool:
         """A tick joins the open run, or closes it and begins one. False when this group may close no more windows."""
-        clock = self._rows.clock(transaction.connection, boot)
-        if clock:  # else an earlier boot that never learnt the time: its ticks stay undated
-            start_us = window_start(clock, at_us, series.grain_s)
-            epoch = epoch_of(self._rows.epochs, tick)
-            if series.run is not None and not series.run.goes_on_with(start_us, boot, epoch):
-                if not self._left:
-                    return False
+        dated = self._patience.dating(transaction, self._rows, series.lane, series.grain_s, tick, boot, at_us)
+        if not isinstance(dated, bool):
+            series.waits_to_us = dated
+            if series.run is not None and self._left:
                 self._close(transaction, series, series.run)
-            if series.run is None:
-                series.run = Run(
-                    start_us=start_us, boot=boot, epoch=epoch, after_id=max(series.tick_before, epoch.after_id),
-                    first_tick=tick, last_tick=tick, last_at_us=at_us,
-                )  # fmt: skip
-            else:
-                series.run = msgspec.structs.replace(series.run, last_tick=tick, last_at_us=at_us)
+            return False
+        clock = self._rows.clock(transaction.connection, boot)
+        start_us = window_start(clock, at_us, series.grain_s) if dated else boot_window_start(at_us, series.grain_s)
+        epoch = epoch_of(self._rows.epochs, tick)
+        if series.run is not None and not series.run.goes_on_with(start_us, boot, epoch, dated=dated):
+            if not self._left:
+                return False
+            self._close(transaction, series, series.run)
+        if series.run is None:
+            series.run = Run(
+                start_us=start_us, boot=boot, epoch=epoch, after_id=max(series.tick_before, epoch.after_id),
+                first_tick=tick, last_tick=tick, last_at_us=at_us, dated=dated,
+            )  # fmt: skip
+        else:
+            series.run = msgspec.structs.replace(series.run, last_tick=tick, last_at_us=at_us)
         series.read_to = series.tick_before = tick
         return True
 
     def _is_over(self, transaction: Transaction, series: _Series, run: Run) -> bool:
-        if run.epoch.id != transaction.epoch or self._given_up(transaction, series):
+        if run.epoch.id != transaction.epoch or self._given_up(transaction, series) or not run.dated:
             return True
         if self._start_tick is None or run.last_tick > self._start_tick:
             return False
@@ -252,7 +266,7 @@ class Rollup:
         stream = summary_stream(lane, series.grain_s)
         stream_id = transaction.name("stream", stream)
         if last_number(connection, transaction.epoch, stream_id) == 0:
-            self._append_gap(transaction, series, stream)
+            append_gap(transaction, self._rows, stream, series.lane, series.from_id)
         carry = None
         if run.epoch.id != transaction.epoch:
             carry = (run.epoch.text, last_number(connection, run.epoch.id, stream_id))
@@ -267,33 +281,15 @@ class Rollup:
         )  # fmt: skip
         number = items.append(transaction, stream, body)
         connection.execute(
-            "INSERT INTO summary (lane, grain, first_tick, last_tick, boot, start_us, rev, epoch, stream, seq)"
-            " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+            "INSERT INTO summary (lane, grain, first_tick, last_tick, boot, start_us, rev, epoch, stream, seq, dated)"
+            " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
             (
                 series.lane, series.grain_s, run.first_tick, run.last_tick, run.boot, run.start_us, transaction.epoch,
-                stream_id, number,
+                stream_id, number, run.dated,
             ),
         )  # fmt: skip
+        if not run.dated and run.boot == transaction.boot:
+            undated.remember(transaction)
         self._newest_summary = (series.lane, series.grain_s, run.first_tick)
         self._left -= 1
         series.run = None
-
-    def _append_gap(self, transaction: Transaction, series: _Series, stream: str) -> None:
-        """From the lane's last tick before this epoch to the start of its first one of this stream; to now where it has none yet."""
-        connection = transaction.connection
-        clock = self._rows.clock(connection, transaction.boot)
-        last = connection.execute(
-            "SELECT boot, at_us FROM tick WHERE id <= ? AND lane = ? ORDER BY id DESC LIMIT 1",
-            (told_to(connection, transaction, series.lane, series.grain_s, series.from_id), series.lane),
-        ).fetchone()
-        from_us = None
-        if last is not None and (its_clock := self._rows.clock(connection, last[0])):
-            from_us = utc_of_end(its_clock, last[1])
-        first = connection.execute(
-            "SELECT at_us, alive_us FROM tick WHERE id > ? AND lane = ? ORDER BY id LIMIT 1",
-            (max(transaction.after_id, series.from_id - 1), series.lane),
-        ).fetchone()
-        to_us = utc_of_end(clock, transaction.now_us) if first is None else utc_of_end(clock, first[0]) - first[1]
-        items.append(
-            transaction, stream, bodies.make_gap(transaction, stream, clock=clock, from_us=from_us, to_us=to_us)
-        )

@@ -56,17 +56,9 @@ def last_number(connection: sqlite3.Connection, epoch: int, stream: int) -> int:
 
 def _clock_rows(connection: sqlite3.Connection, boot: int) -> tuple[ClockRow, ...]:
     return tuple(
-        ClockRow(from_us=from_us, utc_offset_us=offset_us, source=source, error_ms=error_ms)
-        for from_us, offset_us, source, error_ms in connection.execute(
-            "SELECT from_us, utc_offset_us, source, error_ms FROM clock WHERE boot = ? ORDER BY from_us", (boot,)
+        ClockRow(from_us=from_us, utc_offset_us=offset_us, source=source, error_ms=error_ms, after_id=after_id)
+        for from_us, offset_us, source, error_ms, after_id in connection.execute(
+            "SELECT from_us, utc_offset_us, source, error_ms, after_id FROM clock WHERE boot = ? ORDER BY from_us",
+            (boot,),
         )
     )
-
-
-def told_to(connection: sqlite3.Connection, transaction: Transaction, lane: int, grain_s: int, from_id: int) -> int:
-    """The tick up to which a lane's summaries of before this epoch tell of it. After damage that took some with it, rows behind them are told by none."""
-    why = connection.execute("SELECT why FROM epoch WHERE id = ?", (transaction.epoch,)).fetchone()
-    if from_id <= transaction.after_id or why != ("corrupt",):
-        return transaction.after_id
-    query = "SELECT max(last_tick) FROM summary WHERE lane = ? AND grain = ?"
-    return int(connection.execute(query, (lane, grain_s)).fetchone()[0] or 0)

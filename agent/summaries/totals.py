@@ -48,10 +48,10 @@ def totals(newest: bytes, sent: bytes | None) -> dict[str, Any] | None:
         return {}
     if body.k == "sum":
         return _of_summary(body, before)
-    if body.k == "evt" and body.t is not None:
+    if body.k == "evt" and body.rule:
         if body.phase == "end" or before is not None:
             return {}
-        return {"evt": {body.rule: 1}, SPAN: [body.t[0], body.t[0]]}
+        return {"evt": {body.rule: 1}} | ({} if body.t is None else {SPAN: [body.t[0], body.t[0]]})
     return None
 
 

@@ -14,12 +14,13 @@ SECOND_US = 1_000_000
 
 
 class ClockRow(msgspec.Struct, frozen=True, kw_only=True):
-    """From boot time `from_us` on, UTC is boot time plus `utc_offset_us`."""
+    """From boot time `from_us` on, UTC is boot time plus `utc_offset_us`. after_id: the greatest row id when it was entered."""
 
     from_us: int
     utc_offset_us: int
     source: str
     error_ms: int
+    after_id: int = 0
 
 
 class EpochSpan(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,18 +32,22 @@ class EpochSpan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """Consecutive ticks of one lane in one window, one boot, one epoch. Their results have ids in (after_id, last_tick]."""
+    """Consecutive ticks of one lane in one window, one boot, one epoch. Their results have ids in (after_id, last_tick].
 
-    start_us: int  # UTC of the window's start
+    dated: whether UTC is known; else the window is one of boot time.
+    """
+
+    start_us: int  # of the window: UTC, or boot time
     boot: int
     epoch: EpochSpan
     after_id: int
     first_tick: int
     last_tick: int
     last_at_us: int  # boot time of the last tick
+    dated: bool = True
 
-    def goes_on_with(self, start_us: int, boot: int, epoch: EpochSpan) -> bool:
-        return (self.start_us, self.boot, self.epoch.id) == (start_us, boot, epoch.id)
+    def goes_on_with(self, start_us: int, boot: int, epoch: EpochSpan, *, dated: bool) -> bool:
+        return (self.start_us, self.boot, self.epoch.id, self.dated) == (start_us, boot, epoch.id, dated)
 
 
 def row_in_force(rows: Sequence[ClockRow], at_us: int) -> ClockRow:
@@ -63,6 +68,12 @@ def utc_of_end(rows: Sequence[ClockRow], at_us: int) -> int:
 def window_start(rows: Sequence[ClockRow], at_us: int, grain_s: int) -> int:
     """UTC of the start of the window that a tick ending at `at_us` belongs to."""
     last_us = utc_of_end(rows, at_us) - 1
+    return last_us - last_us % (grain_s * SECOND_US)
+
+
+def boot_window_start(at_us: int, grain_s: int) -> int:
+    """Boot time of the start of the window that a tick ending at `at_us` belongs to while UTC is unknown."""
+    last_us = at_us - 1
     return last_us - last_us % (grain_s * SECOND_US)
 
 

@@ -50,6 +50,7 @@ class _When(msgspec.Struct):
     at: str = ""
     w: tuple[str, int] | None = None
     t: tuple[str, str | None] | None = None
+    mono: tuple[int | None, int | None] | None = None
 
 
 class _Out(msgspec.Struct):
@@ -237,7 +238,8 @@ class Sender:
             if when.w is not None:
                 end_us = times.parse(when.w[0]) + when.w[1] * 1_000_000
                 return now_us - end_us <= 2 * when.w[1] * 1_000_000
-            return now_us - times.parse(when.at) <= EVENT_LIVE_US
+            # What was made without a time may tell of a boot long ago.
+            return when.mono is None and now_us - times.parse(when.at) <= EVENT_LIVE_US
         except (msgspec.DecodeError, ValueError):
             return False
 

@@ -239,3 +239,27 @@ def test_a_clock_line_cut_by_a_kill_is_left_out(tmp_path: Path) -> None:
 def test_a_lane_that_took_nothing_has_no_rows(tmp_path: Path) -> None:
     folder = recording(tmp_path / "one", camera() + SENSOR.format(model=VIBRATION_MODEL, length_s=0.512), frames(DAY))
     assert {row["lane"] for row in rows(folder, tmp_path / "store")} == {"yard"}
+
+
+@pytest.mark.parametrize("fix_s", [None, 1_000, 1_200])
+def test_a_recording_without_a_clock_replays_the_same(tmp_path: Path, fix_s: int | None) -> None:
+    """Its windows go out by boot time after a quarter of an hour; a fix in the recording corrects them."""
+    with open_recorder(tmp_path / "r", {"agent": "0"}, HEAD + camera().replace('"s1"', '"m1"')) as recorder:
+        for number in range(120):
+            at_us = (number + 1) * 10 * SECOND
+            recorder.lane("yard").note(Tick(at_us=at_us, alive_us=10 * SECOND, dropped=number % 3))
+            if fix_s is not None and at_us == fix_s * SECOND:
+                recorder.clock(Reading(at_us=at_us, utc_offset_us=UTC_US, source="ntp", error_ms=35))
+    first, second = (rows_of(replay(tmp_path / "r", tmp_path / name)) for name in ("one", "two"))
+    assert first == second
+    sums = [row for row in map(json.loads, first.splitlines()) if row["k"] == "sum"]
+    undated = [row for row in sums if "mono" in row["body"]]
+    # At 1,200 s the tick that ends then lets a fourth and fifth window go, unless the fix is there before it.
+    assert len(undated) == {None: 5, 1_000: 1, 1_200: 4}[fix_s]
+    assert {(row["rev"], row["t"] is None, row["body"]["w"] is None) for row in undated} == {
+        (0, True, True) if fix_s is None else (1, False, False)
+    }
+    if fix_s is None:
+        assert [row["at_us"] for row in undated] == [60 * SECOND * number for number in range(1, 6)]
+    else:
+        assert sums[len(undated)]["body"]["w"][1] == 60

@@ -83,7 +83,7 @@ def summarise(path: Path) -> None:
                 "models": {"faces": {"n": {"face": 2}, "lat": {"p50": 1.0}}}, "cost": {"tx": 1}}  # fmt: skip
         seq = items.append(transaction, "summary/yard/m1", lambda _: json.dumps(body).encode())
         transaction.connection.execute(
-            "INSERT INTO summary VALUES (?, 60, ?, ?, 1, ?, 0, ?, ?, ?)",
+            "INSERT INTO summary VALUES (?, 60, ?, ?, 1, ?, 0, ?, ?, ?, 1)",
             (lane, first, last, OFFSET_US, transaction.epoch, stream, seq),
         )
 

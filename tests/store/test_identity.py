@@ -76,7 +76,7 @@ def test_ids_begin_above_everything_that_was_ever_given(tmp_path: Path) -> None:
     run_once(tmp_path, seconds=5)
 
     def thins(transaction: Transaction) -> None:
-        transaction.connection.execute("INSERT INTO summary VALUES (1, 60, 1, 40, 1, 0, 0, 1, 1, 1)")
+        transaction.connection.execute("INSERT INTO summary VALUES (1, 60, 1, 40, 1, 0, 0, 1, 1, 1, 1)")
         transaction.connection.execute("DELETE FROM result")
         transaction.connection.execute("DELETE FROM tick")
 

@@ -20,7 +20,7 @@ def run_once(folder: Path, boot: str, lane: str, seconds: int, *, knows_the_time
     clock = ManualClock(5_000_000, boot=boot)
     if not knows_the_time:
         clock.lose_utc()
-    with open_store(folder, clock=clock, device="s/n", settings=ROOMY) as store:
+    with open_store(folder, clock=clock, device="s/n", settings=ROOMY, grains={"yard": (60,), "pump": (60,)}) as store:
         for number in range(seconds):
             store.submit(lane_second_job(second(lane, (number + 1) * 1_000_000, found("face", "face"))))
         store.submit(clock_job(clock.reading()))

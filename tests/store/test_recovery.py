@@ -215,7 +215,7 @@ def test_no_window_is_summarised_again(folder: Path) -> None:
         ticks = [tick for (tick,) in connection.execute("SELECT id FROM tick ORDER BY id")]
         for place in range(0, 300, 60):
             connection.execute(
-                "INSERT INTO summary VALUES (?, 60, ?, ?, 1, 0, 0, 1, ?, ?)",
+                "INSERT INTO summary VALUES (?, 60, ?, ?, 1, 0, 0, 1, ?, ?, 1)",
                 (lane, ticks[place], ticks[place + 59], stream, place // 60 + 2),
             )
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

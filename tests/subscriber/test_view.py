@@ -18,7 +18,7 @@ from agent.messages.envelope import decode
 from agent.messages.ledger import Ledger
 from agent.subscriber import report
 from agent.subscriber.errors import SubscriberError
-from agent.subscriber.state import VIEW_TABLES, dump
+from agent.subscriber.state import VERSION, VIEW_TABLES, dump
 from agent.subscriber.verdict import verdicts
 from agent.subscriber.view import View, open_view
 
@@ -416,4 +416,4 @@ def test_a_file_of_version_1_gets_the_views_of_today(tmp_path: Path) -> None:
     with open_view(path) as view:
         assert view.connection.execute("SELECT count(*) FROM raw_results").fetchone() == (0,)
         assert view.connection.execute("SELECT count(*) FROM audit").fetchone() == (0,)
-        assert view.connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert view.connection.execute("PRAGMA user_version").fetchone() == (VERSION,)

@@ -115,15 +115,16 @@ def test_an_end_after_a_boot_knows_its_start_if_that_is_dated() -> None:
     happen(store, "end")
     happen(store, "end", rule="undated")
     store.commit()
-    first, second_, third = store.items()
+    first, undated, second_, third = store.items()
     assert first["phase"] == "start"
+    assert (undated["t"], undated["mono"], undated["tq"]["s"], undated["boot"]) == (None, [600_000, None], "none", 2)
     assert second_["t"] == ["2026-11-24T03:00:00.600Z", "2026-11-24T03:01:00.600Z"]
-    assert (second_["boot"], second_["seq"]) == (3, 1)
+    assert (second_["boot"], second_["seq"]) == (3, 2)
     assert third["t"] == ["2026-11-24T03:01:01.600Z"] * 2
 
 
 def test_more_events_than_one_group_takes() -> None:
-    store = device()
+    store = StoreByHand({"yard": (60,)}, lambda: [event_items.hook(undated_after_us=10_000 * S)])
     for _ in range(1_500):
         happen(store, "start")
     store.commit()

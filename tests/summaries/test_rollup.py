@@ -121,7 +121,7 @@ def test_a_window_waits_for_the_time_and_is_dated_by_the_boots_first_fix() -> No
     assert seen(store.sums("summary/yard/m1")) == [60, 60]
 
 
-def test_a_boot_that_never_learnt_the_time_stays_out() -> None:
+def test_a_boot_that_never_learnt_the_time_goes_out_undated() -> None:
     store = device()
     live(store, 130)
     store.kill()
@@ -129,8 +129,13 @@ def test_a_boot_that_never_learnt_the_time_stays_out() -> None:
     store.start(boot="boot-two")
     store.learn(T0)
     live(store, 61)
-    gap, window = store.items("summary/yard/m1")
+    gap, *undated, window = store.items("summary/yard/m1")
     assert gap["gap"] == [None, "2026-11-24T03:00:00.000Z"]
+    assert [(item["w"], item["mono"], item["fr"]["seen"]) for item in undated] == [
+        (None, [0, 60 * S], 60), (None, [60 * S, 120 * S], 60), (None, [120 * S, 180 * S], 10),
+    ]  # fmt: skip
+    old = store.connection.execute("SELECT text FROM epoch ORDER BY id LIMIT 1").fetchone()[0]
+    assert {(item["boot"], tuple(item["carry"]), item["tq"]["s"]) for item in undated} == {(1, (old, 0), "none")}
     assert (window["fr"]["seen"], window["boot"], "carry" in window) == (60, 2, False)
 
 
