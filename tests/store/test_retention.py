@@ -29,6 +29,8 @@ DAY_S = 86_400
 START_US = 10**9
 MANY = 1 << 40
 
+_LOST = "SELECT text, first, last, why, totals FROM lost JOIN name ON name.id = stream ORDER BY text, first"
+
 
 class World:
     """A lane with windows of a minute, and a broker that acknowledges what it is told to. handed: bodies that left, by number."""
@@ -100,19 +102,28 @@ class World:
         with self.store.read() as connection:
             return connection.execute(query).fetchall()
 
+    def ask_at_once(self, *queries: str) -> list[Any]:
+        """Of one moment: the store thread goes on deleting meanwhile."""
+        with self.store.read() as connection:
+            return [connection.execute(query).fetchall() for query in queries]
+
     def lost(self) -> list[tuple[str, int, int, str, str | None]]:
-        found = self.ask(
-            "SELECT text, first, last, why, totals FROM lost JOIN name ON name.id = stream ORDER BY text, first"
-        )
-        return list(found)
+        return list(self.ask(_LOST))
 
     def check(self) -> None:
         """Every number of a stream is here or lost, once; items, what left and totals add up to what was stored and summed up."""
         known: Counter[str] = Counter()
-        for stream, last in self.ask("SELECT text, last_seq FROM stream JOIN name ON name.id = stream"):
-            here = dict(self.ask(f"SELECT seq, body FROM item JOIN name ON name.id = stream WHERE text = '{stream}'"))
+        streams, kept, lost, ((newest_us,),), removed = self.ask_at_once(
+            "SELECT text, last_seq FROM stream JOIN name ON name.id = stream",
+            "SELECT text, seq, body FROM item JOIN name ON name.id = stream",
+            _LOST,
+            "SELECT max(start_us) FROM summary",
+            "SELECT results FROM removed WHERE why = 'open'",
+        )
+        for stream, last in streams:
+            here = {seq: body for text, seq, body in kept if text == stream}
             gone: dict[int, str] = {}
-            for name, first, end, why, text in self.lost():
+            for name, first, end, why, text in lost:
                 if name == stream:
                     assert not gone.keys() & set(range(first, end + 1))
                     gone.update(dict.fromkeys(range(first, end + 1), why))
@@ -127,7 +138,6 @@ class World:
             for body in bodies.values():
                 for model in msgspec.json.decode(body).get("models", {}).values():
                     known += Counter(model["n"])
-        ((newest_us,),) = self.ask("SELECT max(start_us) FROM summary")
         truth: Counter[str] = Counter()
         for end_us, labels in self.stored:
             if newest_us is not None and end_us - 1 < newest_us + 60_000_000:
@@ -135,7 +145,7 @@ class World:
         # Where nothing more may go, results are not stored, which their windows count as dropped inputs; and as the last of all, results of
         # open windows go, which `removed` counts.
         unstored = 5 * (self.unstored + self.store.unstored.get("yard", 0))
-        opened = sum(count for (count,) in self.ask("SELECT results FROM removed WHERE why = 'open'"))
+        opened = sum(count for (count,) in removed)
         assert not known - truth
         assert (truth - known).total() <= unstored + opened
 
