@@ -5,28 +5,20 @@ and it. Below `keep_free` results are not stored: an input whose results are lef
 count stays true of the stored rows; `counts.u` says how many there were. Events and ticks are stored as long as the disk takes them.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from agent.clock import Reading
-from agent.records import Detections, Event, Inference, LaneSecond
+from agent.records import Event, Inference, LaneSecond
 from agent.store import trusted
+from agent.store.result_rows import insert_results
 from agent.store.transaction import Job, Transaction
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-E4 = 10_000
-_MOST = (1 << 63) - 1
-_NO_BOX = (None, None, None, None)
 PHASES = {"start": 0, "end": 1}
 # Better sources first.
 SOURCES = ("gnss", "ptp", "ntp", "rtc", "manual", "none")
-_RESULT = "INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _TICK = "INSERT INTO tick VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)"
 
@@ -48,11 +40,9 @@ class LaneSecondJob:
         if transaction.low_space:
             left_out = tuple(one for one in stored if one.detections is not None and len(one.detections))
             stored = ()
-        rows = _results(transaction, lane, stored)
-        if rows:
-            transaction.connection.executemany(_RESULT, rows)
+        results = insert_results(transaction, lane, stored)
         _enter_events(transaction, lane, second.events)
-        if not (rows or second.events or left_out) and self._merged(transaction, lane):
+        if not (results or second.events or left_out) and self._merged(transaction, lane):
             return
         self._tick(transaction, lane, left_out)
 
@@ -171,63 +161,6 @@ def clock_job(reading: Reading) -> Job:
         )
 
     return job
-
-
-def _results(transaction: Transaction, lane: int, stored: Sequence[Inference]) -> list[tuple[Any, ...]]:
-    """Rows: id, boot, at_us, lane, model, label, score_e4, x0, y0, x1, y1 (e4), track, value, extra. Numbers are scaled for all of them at once."""
-    found = [(one, one.detections) for one in stored if one.detections is not None and len(one.detections)]
-    if not found:
-        return []
-    ids = iter(transaction.next_ids(sum(len(detections) for _, detections in found)))
-    scores = iter(_e4([detections.scores for _, detections in found]))
-    corners = iter(_e4([detections.boxes.reshape(-1) for _, detections in found if detections.boxes is not None]))
-    # In the order of the rows: a name's number must not depend on chance.
-    labels = {
-        label: transaction.name("label", label)
-        for label in dict.fromkeys(label for _, detections in found for label in detections.labels)
-    }
-    boot, rows = transaction.boot, []
-    for inference, detections in found:
-        model, boxed = transaction.name("model", inference.model), detections.boxes is not None
-        values = None if detections.values is None else detections.values.tolist()
-        extras = _extras(detections)
-        for place, label in enumerate(detections.labels):
-            x0, y0, x1, y1 = (next(corners), next(corners), next(corners), next(corners)) if boxed else _NO_BOX
-            rows.append((
-                next(ids), boot, inference.at_us, lane, model, labels[label], next(scores), x0, y0, x1, y1, None,
-                None if values is None else values[place], None if extras is None else extras[place],
-            ))  # fmt: skip
-    return rows
-
-
-def _e4(parts: "Sequence[NDArray[np.float32]]") -> list[int | None]:
-    """Ten-thousandths of all numbers in a row, as many as a column holds; what is no number is NULL."""
-    import numpy as np
-
-    if not parts:
-        return []
-    scaled = np.concatenate(parts).astype(np.float64) * E4
-    if np.abs(scaled).max(initial=0.0) < _MOST:  # False for what is no number, too
-        exact: list[int | None] = np.rint(scaled).astype(np.int64).tolist()
-        return exact
-    return [max(-_MOST, min(_MOST, round(number))) if math.isfinite(number) else None for number in scaled.tolist()]
-
-
-def _extras(found: Detections) -> list[bytes] | None:
-    """The `extra` of each row: keypoints, else a vector as little-endian float32."""
-    if found.keypoints is not None:
-        return _keypoints(found.keypoints)
-    if found.vectors is not None:
-        return [row.astype("<f4").tobytes() for row in found.vectors]
-    return None
-
-
-def _keypoints(keypoints: "NDArray[np.float32]") -> list[bytes]:
-    """(n, k, 3) x, y, score to n blobs of (k, 3) little-endian int16 in ten-thousandths."""
-    import numpy as np
-
-    scaled = (np.nan_to_num(keypoints).clip(-3.2768, 3.2767) * E4).round().astype("<i2")
-    return [one.tobytes() for one in scaled]
 
 
 def _idle(second: LaneSecond) -> bool:

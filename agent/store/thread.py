@@ -90,7 +90,7 @@ class StoreThread:
         self._retention = retention
         self._reserve = reserve
         self._retain_again_us = 0
-        self._looked = (-_LOOK_US, 0)  # boot time, rows changed
+        self._looked: dict[str, tuple[int, int]] = {}  # for what: boot time, rows changed
         # About a hundredth of the bound.
         self._look_rows = max(100, min(1_000, (settings.max_bytes or 1 << 30) // 6_400))
 
@@ -107,7 +107,12 @@ class StoreThread:
                     entries = self._queue.take_all(0.0 if more else 1.0, 1)
                 except Closed:
                     break
-                self._space()
+                if (
+                    "space" in self._progress.faults
+                    or (self._retention and self._retention.full)
+                    or self._is_due("space")
+                ):
+                    self._space()
                 if entries or self._transaction.again:
                     self._commit_group(entries)
                 self._retain()
@@ -126,7 +131,9 @@ class StoreThread:
 
     def _retain(self) -> None:
         """Makes room, after a group and while nothing is to be stored. What fails here is tried again; results are stored meanwhile."""
-        if self._retention is None or self._clock.boot_us() < self._retain_again_us or not self._may_press():
+        if self._retention is None or self._clock.boot_us() < self._retain_again_us:
+            return
+        if not (self._is_due("retention") or self._retention.more):
             return
         try:
             self._retention.run(self._transaction, self._progress.free)
@@ -140,14 +147,12 @@ class StoreThread:
         else:
             self._group.clear("retention")
 
-    def _may_press(self) -> bool:
-        """To look costs a tenth of a small commit: after so many rows, or a second, or while there is more to do."""
+    def _is_due(self, what: str) -> bool:
+        """After so many rows, or a second: to look each time costs a tenth of a small commit."""
         now_us, changes = self._clock.boot_us(), self._transaction.connection.total_changes
-        retention = self._retention
-        if retention is not None and (
-            retention.more or changes - self._looked[1] >= self._look_rows or now_us - self._looked[0] >= _LOOK_US
-        ):
-            self._looked = now_us, changes
+        before_us, before = self._looked.get(what, (-_LOOK_US, 0))
+        if changes - before >= self._look_rows or now_us - before_us >= _LOOK_US:
+            self._looked[what] = now_us, changes
             return True
         return False
 
@@ -210,7 +215,8 @@ class StoreThread:
             return
         # The room is for rows: a log of the usual length would take all of it.
         self._transaction.connection.execute(f"PRAGMA wal_autocheckpoint = {_SHORT_LOG_PAGES}")
-        self._retain_again_us, self._looked = 0, (-_LOOK_US, 0)
+        self._retain_again_us = 0
+        self._looked.clear()
 
     def _begin(self, entries: list[Entry]) -> bool:
         """False when the group's jobs had to be given up."""

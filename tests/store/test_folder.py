@@ -130,12 +130,11 @@ def test_no_store_to_read(tmp_path: Path) -> None:
 
 def test_below_keep_free_results_are_counted_not_stored(tmp_path: Path) -> None:
     free = [10_000]
-    settings = Config(max_loss_s=60, keep_free=Bytes(5_000))
-    with open_store(
-        tmp_path, clock=ManualClock(), device="s/n", settings=settings, free_bytes=lambda _: free[0]
-    ) as store:
+    settings, clock = Config(max_loss_s=60, keep_free=Bytes(5_000)), ManualClock()
+    with open_store(tmp_path, clock=clock, device="s/n", settings=settings, free_bytes=lambda _: free[0]) as store:
         store.wait_for_commit(WAIT_S, 0)
         free[0] = 4_999
+        clock.advance(1)
         job = lane_second_job(second("yard", 1_000_000, found("face", "face"), found(), found("face"), gated=2))
         store.submit(job, ends_group=True).wait(WAIT_S)
         assert store.unstored == {"yard": 2}
@@ -205,12 +204,13 @@ def test_space_that_goes_up_and_down_at_the_limit_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     free = [1_000_000]
-    settings = Config(max_loss_s=0.2, keep_free=Bytes(1_000_000))
+    settings, clock = Config(max_loss_s=0.2, keep_free=Bytes(1_000_000)), ManualClock()
     with open_store(
-        tmp_path, clock=ManualClock(), device="site/name", settings=settings, free_bytes=lambda _: free[0]
+        tmp_path, clock=clock, device="site/name", settings=settings, free_bytes=lambda _: free[0]
     ) as store:  # other programs' files come and go
         for turn in range(40):
             free[0] = 999_000 if turn % 2 else 1_001_000
+            clock.advance(1)
             store.submit(lambda _: None, ends_group=True).wait(5)
         free[0] = 1_100_000
         store.submit(lambda _: None, ends_group=True).wait(5)
