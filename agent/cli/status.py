@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 # Where the config is looked for when it is not named.
 CONFIGS = (Path("edge-agent.toml"), Path("/etc/edge-agent/edge-agent.toml"))
 BLIND_S = 20.0
+# Why rows were removed, where the store's word does not say it.
+_REMOVED = {
+    "sent": "their summaries are acknowledged",
+    "retention": "at max_bytes",
+    "disk_full": "near keep_free",
+    "age": "older than max_age",
+    "undated": "without a time",
+    "open": "their windows were open",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +67,7 @@ def collect(loaded: "Loaded", clock: "Clock") -> dict[str, Any]:
         device = vitals.device(connection)
         lanes = vitals.lanes(connection, list(loaded.file.lane), clock)
         undated = reader.undated(connection)
+        space = vitals.space(connection, where / folder.DATABASE)
     finally:
         connection.close()
     holder, state = folder.lock_holder(where), _state(where, clock)
@@ -79,6 +89,10 @@ def collect(loaded: "Loaded", clock: "Clock") -> dict[str, Any]:
         "link": _with_age(state.get("link"), state),
         "faults": state.get("faults", {}),
         "state_age_s": state.get("age_s"),
+        "store": {
+            **msgspec.to_builtins(space),
+            "max_bytes": loaded.file.store.max_bytes and int(loaded.file.store.max_bytes),
+        },
         "free_bytes": free,
         "keep_free_bytes": int(loaded.file.store.keep_free),
         "storing_results": free >= loaded.file.store.keep_free,
@@ -152,12 +166,30 @@ def describe(found: dict[str, Any]) -> str:
     if not found["storing_results"]:
         disk += f", below keep_free ({found['keep_free_bytes'] / 1e6:.0f} MB): results are not stored"
     lines.append(disk)
+    lines += _store(found["store"])
     if found["unstored"]:
         lines.append(
             "not stored since the start: " + ", ".join(f"{lane} {count}" for lane, count in found["unstored"].items())
         )
     lines += [f"fault: {place}: {what}" for place, what in found["faults"].items()]
     return "\n".join(lines)
+
+
+def _store(told: dict[str, Any]) -> list[str]:
+    """Its size, and what went to keep it so."""
+    size = f"store: {(told['live_bytes'] + told['log_bytes']) / 1e6:.1f} MB"
+    if told["max_bytes"]:
+        size += f" of {told['max_bytes'] / 1e6:.1f} MB"
+    lines = [size]
+    for lane, reasons in told["removed"].items():
+        counts = (
+            f"{rows['results']} results ({_REMOVED.get(why, why)})" for why, rows in reasons.items() if rows["results"]
+        )
+        if text := ", ".join(counts):
+            lines.append(f"  removed of {lane}: {text}")
+    if told["lost"]:
+        lines.append("  items gone: " + ", ".join(f"{count} ({why})" for why, count in told["lost"].items()))
+    return lines
 
 
 def _age(seconds: float | None) -> str:

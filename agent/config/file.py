@@ -106,6 +106,9 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sync: Annotated[sync_settings.Sync, Meta(description="What is sent beside summaries and events, and how.")] = (
         sync_settings.Sync()
     )
+    budget: Annotated[
+        sync_settings.Budget | None, Meta(description="What the link may carry in a month; left out: no limit.")
+    ] = None
     commands: Annotated[
         sync_settings.Commands | None,
         Meta(description="Who may ask for what; left out: whoever the broker lets write to `cmd/`."),

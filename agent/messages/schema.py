@@ -17,6 +17,7 @@ from agent.messages.audit import Audit
 from agent.messages.birth import Birth
 from agent.messages.commands import MAX_EXPIRY_S, Answer, LedgerRequest, Request, ResendRequest
 from agent.messages.event import Event
+from agent.messages.health import Health
 from agent.messages.ledger import Ledger
 from agent.messages.results import Results
 from agent.messages.status import Status
@@ -30,6 +31,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "gap": Gap,
     "event": Event,
     "audit": Audit,
+    "health": Health,
     "results": Results,
     "request": Request,
     "ledgerRequest": LedgerRequest,
@@ -60,6 +62,8 @@ CHANNELS: dict[str, tuple[str, tuple[str, ...], bool, int | None, str, str]] = {
         "Late and resent windows, usually as batches (NDJSON, zlib).",
     ),
     "backEvent": ("back/event/{lane}", ("event",), False, None, "device", "Late and resent events, as batches."),
+    "liveHealth": ("live/health", ("health",), False, 86_400, "device", "How the device itself does."),
+    "backHealth": ("back/health", ("health",), False, None, "device", "Late and resent health items, as batches."),
     "liveAudit": ("live/audit", ("audit",), False, 86_400, "device", "Each request and what came of it."),
     "backAudit": ("back/audit", ("audit",), False, None, "device", "Late and resent audit items, as batches."),
     "backResult": (

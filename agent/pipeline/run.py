@@ -14,12 +14,14 @@ from pathlib import Path
 import msgspec
 
 from agent.clock import Clock, Reading
+from agent.config import forecast
 from agent.config.read import Loaded
 from agent.config.write import recorded_toml
 from agent.inference.turns import Turns
 from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.birth import make_birth
+from agent.pipeline.health import Health
 from agent.pipeline.recorder import Recorder, open_recorder
 from agent.pipeline.state_file import StateFile
 from agent.pipeline.supervisor import Supervisor
@@ -93,12 +95,19 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
                     allowed=file.commands,
                     compress=file.sync.batch == "zlib",
                     says=lambda: state_file.body(supervisor.states()),
+                    budget=file.budget,
+                    needs=forecast.needs(file) if file.budget is not None else None,
                 )
             )
+
+        sync = state_file.sync
+        health = Health(store, clock, supervisor.states, lambda: None if sync is None else sync.state.budget)
 
         def look() -> None:
             store.check()
             learn_time()
+            if sync is not None:
+                health.look()
             if state_file.has_changed():
                 state_file.tell(supervisor.states())
             seconds = (clock.boot_us() - begun_us) / 1e6
@@ -122,6 +131,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
 def hooks(loaded: Loaded, units: Units) -> list[Callable[[Transaction], None]]:
     """What the store runs before each commit: events become items, closed windows become summaries."""
     return [
+        redating.hook(),
         event_items.hook(),
         rollup.hook(loaded.digest, build.model_digests(loaded), build.video_lanes(loaded.file), units=units.known),
         redating.hook(),

@@ -73,6 +73,18 @@ def next_items(
     return _until(rows, max_bytes)
 
 
+def items_below(
+    connection: sqlite3.Connection, epoch: int, stream: int, below: int, above: int, limit: int, max_bytes: int
+) -> list[Item]:
+    """As `next_items`, downwards: items not yet acknowledged or held between two numbers, the newest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM item JOIN name ON name.id = item.stream"
+        " WHERE item.epoch = ? AND item.stream = ? AND item.seq < ? AND item.seq > ? AND item.state < 2 ORDER BY item.seq DESC LIMIT ?",
+        (epoch, stream, below, above, limit),
+    )
+    return _until(rows, max_bytes)
+
+
 def items_at(
     connection: sqlite3.Connection,
     epoch_text: str,
@@ -114,7 +126,7 @@ def mark_handed(transaction: Transaction, ids: Sequence[int]) -> set[int]:
         row = transaction.connection.execute("SELECT state FROM item WHERE id = ?", (identifier,)).fetchone()
         if row is None:
             gone.add(identifier)
-        elif row[0] == PENDING:
+        elif row[0] in (PENDING, HELD):
             transaction.connection.execute("UPDATE item SET state = 1 WHERE id = ?", (identifier,))
     return gone
 

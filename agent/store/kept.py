@@ -5,6 +5,7 @@ import sqlite3
 from agent.store.transaction import Transaction
 
 BIRTH = "birth"
+BUDGET = "budget"
 UNDATED = "undated"
 
 

@@ -43,6 +43,16 @@ def older_streams(connection: sqlite3.Connection, epoch: int) -> list[OutStream]
     return [OutStream(*row) for row in rows]
 
 
+def has_more(connection: sqlite3.Connection, epoch: int, stream: int, count: int) -> bool:
+    """Whether more items than this wait in a stream."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM item WHERE epoch = ? AND stream = ? AND state < 2 LIMIT 1 OFFSET ?", (epoch, stream, count)
+        ).fetchone()
+        is not None
+    )
+
+
 def unsettled_epochs(connection: sqlite3.Connection) -> set[int]:
     """Epochs with items that are not acknowledged."""
     return {int(row[0]) for row in connection.execute("SELECT DISTINCT epoch FROM item WHERE state < 2")}
@@ -61,17 +71,21 @@ def raise_ledger_numbers(transaction: Transaction, epochs: Iterable[int] | None)
 def fate(connection: sqlite3.Connection, epoch_text: str, stream_text: str) -> Fate:
     """What is known of a stream's numbers beside its items."""
     found = connection.execute(
-        "SELECT stream.epoch, stream.stream, last_seq FROM stream JOIN epoch ON epoch.id = stream.epoch"
+        "SELECT stream.epoch, stream.stream, last_seq, folded FROM stream JOIN epoch ON epoch.id = stream.epoch"
         " JOIN name ON name.id = stream.stream WHERE epoch.text = ? AND name.kind = 'stream' AND name.text = ?",
         (epoch_text, stream_text),
     ).fetchone()
     if found is None:
         return Fate(hi=0, lost=[])
-    epoch, stream, hi = found
-    lost = connection.execute(
+    epoch, stream, hi, folded = found
+    lost: list[tuple[int, int, str]] = connection.execute(
         "SELECT first, last, why FROM lost WHERE epoch = ? AND stream = ? ORDER BY first", (epoch, stream)
-    )
-    return Fate(hi=hi, lost=[(first, last, why) for first, last, why in lost])
+    ).fetchall()
+    if folded:  # nothing of it is here: what no range names was sent, long ago
+        starts = [1, *(last + 1 for _, last, _ in lost)]
+        ends = [*(first - 1 for first, _, _ in lost), hi]
+        lost += [(first, last, "sent") for first, last in zip(starts, ends, strict=True) if first <= last]
+    return Fate(hi=hi, lost=sorted(lost))
 
 
 def held_of(

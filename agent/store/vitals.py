@@ -3,10 +3,12 @@
 import json
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from agent.clock import Clock
+from agent.store.space import measure
 
 MINUTE_US = 60_000_000
 HOUR_US = 3_600_000_000
@@ -105,6 +107,45 @@ def device(connection: sqlite3.Connection) -> DeviceVitals:
     return DeviceVitals(
         device=name, epoch=epoch, boot=boot, time_source=None if source is None else source[0], backlog=dict(backlog)
     )
+
+
+class SpaceVitals(msgspec.Struct, kw_only=True):
+    """live_bytes: of pages in use. free_bytes: kept in the file for new rows. log_bytes: of the write-ahead log.
+
+    removed: lane → why → rows that went to keep the store within its bounds, by table. lost: why → numbers whose items are gone.
+    """
+
+    live_bytes: int
+    free_bytes: int
+    log_bytes: int
+    removed: dict[str, dict[str, dict[str, int]]]
+    lost: dict[str, int]
+
+
+def space(connection: sqlite3.Connection, path: Path) -> SpaceVitals:
+    size = measure(connection, path)
+    removed: dict[str, dict[str, dict[str, int]]] = {}
+    if connection.execute(
+        "SELECT 1 FROM sqlite_schema WHERE name = 'removed'"
+    ).fetchone():  # else an older version wrote it
+        for lane, why, results, ticks, events in connection.execute(
+            "SELECT text, why, results, ticks, events FROM removed JOIN name ON name.id = lane ORDER BY text, why"
+        ):
+            removed.setdefault(lane, {})[why] = {"results": results, "ticks": ticks, "events": events}
+    lost = connection.execute("SELECT why, sum(last - first + 1) FROM lost GROUP BY why ORDER BY why").fetchall()
+    return SpaceVitals(
+        live_bytes=size.live_bytes,
+        free_bytes=size.held_bytes,
+        log_bytes=size.log_bytes,
+        removed=removed,
+        lost=dict(lost),
+    )
+
+
+def removed(connection: sqlite3.Connection) -> dict[str, int]:
+    """Results deleted so far, by reason."""
+    rows = connection.execute("SELECT why, sum(results) FROM removed GROUP BY why HAVING sum(results) > 0 ORDER BY why")
+    return {why: int(count) for why, count in rows}
 
 
 class _Age:

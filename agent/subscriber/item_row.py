@@ -6,13 +6,14 @@ from agent.messages import times
 from agent.messages.audit import Audit
 from agent.messages.envelope import VERSION, Head, Unreadable, decode, grain_seconds
 from agent.messages.event import Event
+from agent.messages.health import Health
 from agent.messages.results import Results
 from agent.messages.summary import Gap, Summary
 
-ITEMS: dict[str, type[Summary] | type[Gap] | type[Event] | type[Audit] | type[Results]] = {
-    "sum": Summary, "gap": Gap, "evt": Event, "aud": Audit, "res": Results,
+ITEMS: dict[str, type[Summary] | type[Gap] | type[Event] | type[Audit] | type[Results] | type[Health]] = {
+    "sum": Summary, "gap": Gap, "evt": Event, "aud": Audit, "res": Results, "hea": Health,
 }  # fmt: skip
-STREAMS = {Gap: ("summary", 3), Event: ("event", 2), Audit: ("audit", 1), Results: ("result", 2)}
+STREAMS = {Gap: ("summary", 3), Event: ("event", 2), Audit: ("audit", 1), Results: ("result", 2), Health: ("health", 1)}
 
 
 def time_of(text: str) -> int:

@@ -12,24 +12,28 @@ from agent.sync import settings as sync_settings
 from agent.sync.credentials import password
 from agent.sync.link import Link
 from agent.sync.session import Will
+from agent.sync.settings import KEEPALIVE_S
 
 SESSION_EXPIRY_S = 86_400
 # What may come in at once: commands are small and rare.
 _RECEIVE_MAXIMUM = 20
 _PACKET_BYTES = 262_144
+# Managed brokers take no more in one SUBSCRIBE.
+MOST_FILTERS = 8
 
 
 class Client(paho.Client):
     """paho with our socket. `_create_socket` is not public; tests/sync/test_connection.py would fail first if paho renamed it."""
 
     link: Link
+    retains = True  # the will is to be retained
 
     def _create_socket(self) -> Any:
         return self.link
 
 
-def make_client(settings: sync_settings.Config, client_id: str, will: Will) -> Client:
-    """Its `link` is set before `connect`."""
+def make_client(settings: sync_settings.Config, client_id: str, will: Will, *, retain: bool = True) -> Client:
+    """Its `link` is set before `connect`. retain: the will is to be retained."""
     if settings.protocol == "5":
         client = Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, reconnect_on_failure=False
@@ -39,7 +43,8 @@ def make_client(settings: sync_settings.Config, client_id: str, will: Will) -> C
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311, reconnect_on_failure=False, clean_session=False,
         )  # fmt: skip
     client.max_inflight_messages_set(0)  # nothing is queued inside paho: `Connection.room` holds the broker's limit
-    client.will_set(will.topic, will.payload, qos=1, retain=True)
+    client.will_set(will.topic, will.payload, qos=1, retain=retain)
+    client.retains = retain
     if settings.user is not None:
         secret = password(settings)
         client.username_pw_set(settings.user, secret.reveal() if secret is not None else None)
@@ -49,9 +54,15 @@ def make_client(settings: sync_settings.Config, client_id: str, will: Will) -> C
 def connect(client: Client, settings: sync_settings.Config, host: str, port: int) -> None:
     """Sends CONNECT on the client's link; the session of before goes on."""
     if settings.protocol == "5":
-        client.connect(host, port, keepalive=settings.keepalive_s, clean_start=False, properties=_connect_properties())
+        client.connect(
+            host,
+            port,
+            keepalive=settings.keepalive_s or KEEPALIVE_S,
+            clean_start=False,
+            properties=_connect_properties(),
+        )
     else:
-        client.connect(host, port, keepalive=settings.keepalive_s)
+        client.connect(host, port, keepalive=settings.keepalive_s or KEEPALIVE_S)
 
 
 class PublishProperties:
@@ -79,13 +90,19 @@ class PublishProperties:
         return made
 
 
-def subscribe(client: Client, topics: list[str]) -> None:
-    """QoS 1. MQTT 5: what this device itself publishes does not come back."""
-    if client.protocol == paho.MQTTv5:
-        options = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
-        client.subscribe([(topic, options) for topic in topics])
-    else:
-        client.subscribe([(topic, 1) for topic in topics])
+def subscribe(client: Client, topics: list[str]) -> dict[int, list[str]]:
+    """QoS 1. MQTT 5: what this device itself publishes does not come back. → by packet id, which its SUBACK will carry, the topics asked for."""
+    asked: dict[int, list[str]] = {}
+    for place in range(0, len(topics), MOST_FILTERS):
+        some = topics[place : place + MOST_FILTERS]
+        if client.protocol == paho.MQTTv5:
+            options = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
+            _, mid = client.subscribe([(topic, options) for topic in some])
+        else:
+            _, mid = client.subscribe([(topic, 1) for topic in some])
+        if mid is not None:
+            asked[mid] = some
+    return asked
 
 
 def _connect_properties() -> Properties:

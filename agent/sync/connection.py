@@ -6,6 +6,7 @@ dead is in silence.py.
 """
 
 import select
+import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -59,6 +60,11 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
+
+    @property
+    def socket(self) -> socket.socket:
+        """What is counted (metering.py)."""
+        return self._client.link.socket
 
     @property
     def sent_bytes(self) -> int:

@@ -32,6 +32,11 @@ class Link:
         self.sent_bytes = 0
         self.error: OSError | None = None
 
+    @property
+    def socket(self) -> socket.socket:
+        """What is counted (metering.py)."""
+        return self._inner
+
     def recv(self, size: int) -> bytes:
         try:
             data = self._inner.recv(size)
@@ -64,6 +69,11 @@ class Link:
             except OSError:
                 return None
         return None
+
+    def certificate_until_s(self) -> float | None:
+        """Until when the other side's certificate is valid, seconds since 1970; None without TLS."""
+        shown = self._inner.getpeercert() if isinstance(self._inner, ssl.SSLSocket) else None
+        return ssl.cert_time_to_seconds(str(shown["notAfter"])) if shown and "notAfter" in shown else None
 
     def pending(self) -> int:
         """Bytes that TLS has read from the socket and not given yet: a poll does not see them."""

@@ -6,62 +6,35 @@ one window goes as zlib batches on `back/`. PUBACKs are written in groups and no
 import logging
 from collections import deque
 
-import msgspec
-
 from agent.clock import Clock, Reading
 from agent.log import fact
-from agent.messages import batch, times, topics
+from agent.messages import batch, topics
 from agent.store import items
 from agent.store.items import Item
 from agent.store.writer import Store, Ticket
+from agent.sync import kinds, wire
+from agent.sync.allowance import Allowance, Unlimited
 from agent.sync.connection import Connection
+from agent.sync.news import LIVE_EXPIRY_S, is_news
+from agent.sync.offset import Offset
+from agent.sync.outgoing import Counts, Out
 from agent.sync.refusals import FAILURE, NO_SUBSCRIBER
 from agent.sync.session import Acknowledgement
-from agent.sync.streams import Stream, Streams
+from agent.sync.stream import Stream
+from agent.sync.streams import LEAST_ROOM, Streams
 
-LIVE_EXPIRY_S = 86_400
-# An event is news for a day, a summary for twice its grain after its end.
-EVENT_LIVE_US = LIVE_EXPIRY_S * 1_000_000
 PACE_S = 0.05
 # PUBACKs that wait to be written, and for how long at most.
 GROUP_ACKNOWLEDGED = 500
 GROUP_US = 250_000
 _READING_US = 1_000_000
+# How long a stream waits that the data budget has no room for, until it is asked again.
+_BLOCKED_US = 1_000_000
 _DONE_STREAMS = 8  # so many without anything to send are passed over before they are taken out of the order
 
+_RESEND_RANK = kinds.ORDER.index(kinds.RESEND)
+
 log = logging.getLogger(__name__)
-
-
-class Counts(msgspec.Struct, kw_only=True):
-    """Since the agent started. messages, items: acknowledged. unheard: messages that nobody subscribed to, acknowledged too."""
-
-    messages: int = 0
-    items: int = 0
-    resent: int = 0
-    unheard: int = 0
-    refused: int = 0
-    corrupt: int = 0
-    too_large: int = 0
-
-
-class _When(msgspec.Struct):
-    """What an item's body says about its time: window, event, or (a gap item has neither) when it was made."""
-
-    at: str = ""
-    w: tuple[str, int] | None = None
-    t: tuple[str, str | None] | None = None
-    mono: tuple[int | None, int | None] | None = None
-
-
-class _Out(msgspec.Struct):
-    """A message, ready or on its way."""
-
-    topic: str
-    payload: bytes
-    expiry_s: int | None
-    ids: list[int]
-    first: int  # number of its first item
-    stream: Stream | None  # None: asked for by cmd/resend
 
 
 class Sender:
@@ -70,7 +43,9 @@ class Sender:
     def __init__(
         self, store: Store, connection: Connection, *, device: str, window: int, inflight_bytes: int, clock: Clock,
         counts: Counts | None = None, pace_s: float = PACE_S, store_limit_s: float = 5.0, compress: bool = True,
+        budget: Allowance | None = None, tls: bool = False, spread: float = 0.0,
     ) -> None:  # fmt: skip
+        """spread: the share of a grain over which the devices of a fleet spread their summaries."""
         self._store = store
         self._connection = connection
         self._device = device
@@ -81,12 +56,16 @@ class Sender:
         self._store_limit_s = store_limit_s
         self._compress = compress
         self.counts = counts if counts is not None else Counts()
-        self._refusal = 0
+        self._refusal: tuple[str, int] = ("", 0)  # topic, reason code
         self._reading: Reading | None = None
-        self._streams = Streams(store, clock, store_limit_s)
+        self._budget = budget if budget is not None else Unlimited()
+        self._tls = tls
+        self._offset = Offset(device, spread)
+        self._aliased: set[str] = set()
+        self.streams = Streams(store, clock, store_limit_s, window=window, room=self._budget.room)
         self._resend: deque[Item] = deque()
-        self._sent: dict[int, _Out] = {}
-        self._parked: _Out | None = None  # ready, but too large for the bytes that may still go out
+        self._sent: dict[int, Out] = {}
+        self._parked: Out | None = None  # ready, but too large for the bytes that may still go out
         self._sent_bytes = 0
         self._messages = 0
         self._next_us = 0
@@ -95,24 +74,30 @@ class Sender:
 
     def refresh(self) -> None:
         """Looks which numbers were given since: to be called after commits."""
-        self._streams.refresh()
+        self.streams.refresh()
+
+    def hurry(self) -> None:
+        """The end is near: nothing waits for its moment in the grain any more."""
+        self._offset = Offset(self._device, 0.0)
+        for stream in self.streams.order:
+            stream.later_us = 0
 
     def take_lost(self) -> bool:
         """Whether something became lost since the last call."""
-        lost, self._streams.lost = self._streams.lost, 0
+        lost, self.streams.lost = self.streams.lost, 0
         self.counts.corrupt += lost
         return lost > 0
 
     @property
     def idle(self) -> bool:
         """Nothing on its way and nothing that could go now."""
-        return not (self._sent or self._parked or self._resend) and self._streams.idle
+        return not (self._sent or self._parked or self._resend) and self.streams.idle
 
     @property
     def ails(self) -> str | None:
         """What keeps items back although the link is there."""
-        if self._streams.refused:
-            return f"the broker refuses messages (0x{self._refusal:02X}). Look into its log; they are sent again"
+        if self.streams.refused:
+            return f"the broker refuses messages (0x{self._refusal[1]:02X}). Look into its log; they are sent again"
         if self.counts.too_large:
             return f"{self.counts.too_large} items are larger than the broker's maximum packet size. Raise it; they stay here"
         return None
@@ -130,7 +115,7 @@ class Sender:
 
     def resend(self, asked: list[Item]) -> None:
         """Items of one stream of one epoch, in order, that go out on `back/` again."""
-        gone = self._streams.mark_handed(asked)
+        gone = self.streams.mark_handed(asked)
         self._resend.extend(item for item in asked if item.id not in gone)
         self.counts.resent += len(asked)
 
@@ -156,6 +141,7 @@ class Sender:
         if sent is None:
             return
         self._sent_bytes -= len(sent.payload)
+        self._budget.arrived(sent.wire_bytes)
         if mark.code >= FAILURE:
             self._refused(sent, mark.code)
             return
@@ -185,31 +171,58 @@ class Sender:
             return False
         return self._parked is None or self._bytes_left(self._parked)
 
-    def _bytes_left(self, out: _Out) -> bool:
+    def _bytes_left(self, out: Out) -> bool:
         return not self._sent or self._sent_bytes + len(out.payload) <= self._inflight_bytes
 
     def _hand_over(self, now_us: int) -> bool:
         """One message. False when there is none."""
         done = 0
-        for stream in self._streams.order:
+        for stream in self.streams.order:
+            if stream.rank[0] > _RESEND_RANK and self._resend and self._hand_over_asked():
+                return True
             if not stream.more:
                 done += 1
                 continue
-            if stream.not_before_us > now_us or not (stream.waiting or self._streams.load(stream)):
+            if max(stream.not_before_us, stream.later_us) > now_us or not self._read(stream, now_us):
                 continue
             if done > _DONE_STREAMS:
-                self._streams.sort()
-            backlog = len(stream.waiting) > self._window
-            if not backlog and self._is_live(stream.waiting[0]):
-                self._send_live(stream)
+                self.streams.sort()
+            if self._hand_over_of(stream, now_us):
                 return True
+        return bool(self._resend) and self._hand_over_asked()
+
+    def _read(self, stream: Stream, now_us: int) -> bool:
+        """Whether it has something to send, and the data budget any room for it."""
+        if self._budget.room(stream.kind) < LEAST_ROOM:
+            stream.later_us = now_us + _BLOCKED_US
+            return False
+        return bool(stream.waiting) or self.streams.load(stream)
+
+    def _hand_over_of(self, stream: Stream, now_us: int) -> bool:
+        """The next message of a stream that has some; False when it must wait."""
+        backlog = len(stream.waiting) > self._window
+        if backlog or not self._is_live(stream.waiting[0]):
             late = list(stream.waiting)
             if not backlog:
                 late = late[: next((place for place, item in enumerate(late) if self._is_live(item)), len(late))]
-            for _ in range(self._send_back(late, stream)):
+            count = self._send_back(late, stream)
+            for _ in range(count):
                 stream.waiting.popleft()
-            return True
-        return bool(self._resend) and self._hand_over_asked()
+            if count:
+                return True
+        # What is late may have to wait for the data budget; what is news goes before it.
+        place = next((place for place, item in enumerate(stream.waiting) if self._is_live(item)), None)
+        if place is not None and not backlog:
+            item = stream.waiting[place]
+            wait_us = self._offset.wait_us(item.body, stream.text, self._utc_us())
+            if wait_us > 0:
+                stream.later_us = now_us + wait_us
+                return False
+            if self._send_live(item, stream):
+                del stream.waiting[place]
+                return True
+        stream.later_us = now_us + _BLOCKED_US
+        return False
 
     def _hand_over_asked(self) -> bool:
         first = self._resend[0]
@@ -218,30 +231,18 @@ class Sender:
             if (item.epoch, item.stream) != (first.epoch, first.stream):
                 break
             same.append(item)
-        for _ in range(self._send_back(same, None)):
+        count = self._send_back(same, None)
+        for _ in range(count):
             self._resend.popleft()
-        return True
+        return count > 0
 
     def _is_live(self, item: Item) -> bool:
-        """Is this the first sending, is it still news, and small enough to go as it is?"""
-        if item.state != items.PENDING or item.epoch != self._store.epoch or item.stream_text.startswith("result/"):
+        """Is this the first sending, is it still news, and small enough to go as it is? What is too large may still go compressed."""
+        if item.state != items.PENDING or item.epoch != self._store.epoch:
             return False
         if len(item.body) > self._connection.payload_limit(topics.live(self._device, item.stream_text)):
-            return False  # compressed, it may still go
-        now_us = self._utc_us()
-        if now_us is None:
             return False
-        try:
-            when = msgspec.json.decode(item.body, type=_When)
-            if when.t is not None:
-                return now_us - times.parse(when.t[0]) <= EVENT_LIVE_US
-            if when.w is not None:
-                end_us = times.parse(when.w[0]) + when.w[1] * 1_000_000
-                return now_us - end_us <= 2 * when.w[1] * 1_000_000
-            # What was made without a time may tell of a boot long ago.
-            return when.mono is None and now_us - times.parse(when.at) <= EVENT_LIVE_US
-        except (msgspec.DecodeError, ValueError):
-            return False
+        return is_news(item.body, item.stream_text, self._utc_us())
 
     def _utc_us(self) -> int | None:
         """UTC, None when it is not known. Asking the system costs more than sending a message: once a second is enough."""
@@ -250,28 +251,59 @@ class Sender:
             self._reading = self._clock.reading()
         return boot_us + self._reading.utc_offset_us if self._reading.known else None
 
-    def _send_live(self, stream: Stream) -> None:
-        item = stream.waiting.popleft()
+    def _send_live(self, item: Item, stream: Stream) -> bool:
+        """False: the data budget has no room for it now."""
         topic = topics.live(self._device, stream.text)
-        self._publish(_Out(topic, item.body, LIVE_EXPIRY_S, [item.id], item.seq, stream))
+        kind = kinds.kind_of(stream.text, live=True)
+        out = self._out(topic, item.body, LIVE_EXPIRY_S, [item.id], item.seq, stream, kind)
+        return self._publish_if_allowed(out)
 
     def _send_back(self, found: list[Item], stream: Stream | None) -> int:
-        """One batch of the first of these; how many are dealt with."""
+        """One batch of the first of these; how many are dealt with. 0: the data budget has no room for it now."""
+        kind = kinds.RESEND if stream is None else kinds.kind_of(stream.text, live=False)
         topic = topics.back(self._device, found[0].stream_text)
         limit = self._connection.payload_limit(topic)
-        most = max(1, min(batch.MAX_PACKED_BYTES, self._inflight_bytes, limit))
+        room = self._budget.room(kind) - wire.message_bytes(0, len(topic), tls=self._tls)
+        if room <= 0:
+            return 0
+        most = max(1, min(batch.MAX_PACKED_BYTES, self._inflight_bytes, limit, room * 9 // 10))
         payload, count = batch.pack([item.body for item in found], most, compress=self._compress)
         if len(payload) > limit:
             self._too_large(found[0])
             return 1
-        self._publish(_Out(topic, payload, None, [item.id for item in found[:count]], found[0].seq, stream))
-        return count
+        ids = [item.id for item in found[:count]]
+        return (
+            count if self._publish_if_allowed(self._out(topic, payload, None, ids, found[0].seq, stream, kind)) else 0
+        )
 
-    def _publish(self, out: _Out) -> None:
+    def _out(
+        self,
+        topic: str,
+        payload: bytes,
+        expiry_s: int | None,
+        ids: list[int],
+        first: int,
+        stream: Stream | None,
+        kind: str,
+    ) -> Out:
+        aliased = topic in self._aliased
+        size = wire.message_bytes(len(payload), len(topic), tls=self._tls, aliased=aliased)
+        return Out(topic, payload, expiry_s, ids, first, stream, kind, size)
+
+    def _publish_if_allowed(self, out: Out) -> bool:
+        if not self._budget.allows(out.kind, out.wire_bytes):
+            return False
+        self._publish(out)
+        return True
+
+    def _publish(self, out: Out) -> None:
         if not self._bytes_left(out):
             self._parked = out
             return
         mid = self._connection.publish(out.topic, out.payload, expiry_s=out.expiry_s, alias=True)
+        if len(self._aliased) < self._connection.limits.topic_aliases:
+            self._aliased.add(out.topic)
+        self._budget.hand(out.kind, out.wire_bytes)
         self._sent[mid] = out
         self._sent_bytes += len(out.payload)
         self._messages += 1
@@ -284,15 +316,19 @@ class Sender:
                 fact("item too large for the broker", stream=item.stream_text, seq=item.seq, bytes=len(item.body))
             )
 
-    def _refused(self, sent: _Out, code: int) -> None:
+    def _refused(self, sent: Out, code: int) -> None:
         """The broker has it not: the stream begins again at the refused number, after a pause that doubles."""
         self.counts.refused += 1
-        self._refusal = code
+        self._refusal = sent.topic, code
         if _now_and_then(self.counts.refused):
-            log.warning(fact("messages refused by the broker", code=f"0x{code:02X}", count=self.counts.refused))
+            log.warning(
+                fact(
+                    "messages refused by the broker", topic=sent.topic, code=f"0x{code:02X}", count=self.counts.refused
+                )
+            )
         if sent.stream is not None:
             sent.stream.again(sent.first, self._clock.boot_us())
-            self._streams.sort()
+            self.streams.sort()
 
 
 def _now_and_then(count: int) -> bool:

@@ -16,8 +16,11 @@ from agent.messages.status import Status
 from agent.store import items, kept, reader
 from agent.store.transaction import Transaction
 from agent.store.writer import Store
+from agent.sync import kinds, states, wire
+from agent.sync.allowance import Allowance, Unlimited
 from agent.sync.births import Births
 from agent.sync.connection import Connection
+from agent.sync.held import Held
 from agent.sync.ledger import Ledgers
 from agent.sync.requests import Requests
 from agent.sync.sender import Sender
@@ -39,6 +42,8 @@ class Says(msgspec.Struct):
     retain: bool = True
     expiry_s: int | None = None
     correlation: bytes | None = None
+    sure: bool = False  # the data budget is not asked: it was asked for the whole connection
+    kind: str = kinds.CONTROL
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +57,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     connected_utc_us: int
     undated: dict[str, tuple[int, int]]
 
-    def status(self, state: str, at_utc_us: int | None = None) -> bytes:
+    def status(
+        self, state: str, at_utc_us: int | None = None, why: str | None = None, until: str | None = None
+    ) -> bytes:
         at_us = self.connected_utc_us if at_utc_us is None else at_utc_us
         return encode(
             Status(
@@ -64,6 +71,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
                 at=times.text_ms(at_us),
                 cfg=self.config_digest,
                 undated=self.undated,
+                why=why,
+                until=until,
             )
         )
 
@@ -101,9 +110,14 @@ class Service:
 
     def __init__(
         self, store: Store, connection: Connection, sender: Sender, ledgers: Ledgers, identity: Identity, birth: Callable[[], Birth],
-        requests: Requests, clock: Clock, *, ledger_s: float = LEDGER_S, store_limit_s: float = 5.0,
+        requests: Requests, clock: Clock, *, ledger_s: float = LEDGER_S, store_limit_s: float = 5.0, budget: Allowance | None = None,
+        tls: bool = False,
     ) -> None:  # fmt: skip
         self._store = store
+        self._budget = budget if budget is not None else Unlimited()
+        self._tls = tls
+        self._state = self._budget.state
+        self._held = Held(store, clock, sender.streams, self._budget.room, store_limit_s=store_limit_s)
         self._connection = connection
         self._sender = sender
         self._ledgers = ledgers
@@ -115,7 +129,7 @@ class Service:
         self._online = identity.status("online")
         self._says: deque[Says] = deque()
         self._ledger_mid: int | None = None
-        self._own_mids: set[int] = set()
+        self._own_mids: dict[int, int] = {}  # → bytes on the link
         self._ledger_due_us = 0
         self._status_us = clock.boot_us() - round(STATUS_AGAIN_S * 1e6)  # the first time at once
         self._status_due = False
@@ -123,9 +137,11 @@ class Service:
         self._resends = False
         self._commits = 0
         device = identity.device
-        self._say(topics.status(device), self._online)
-        self._look_at_birth()
-        self._say_ledger()
+        # What the data budget keeps back is kept back before the first ledger says so.
+        self._held.step(self._state)
+        self._say(topics.status(device), self._online, sure=True)
+        self._look_at_birth(sure=True)
+        self._say_ledger(sure=True)
         connection.subscribe([topics.commands(device), topics.status(device)])
         for asked in requests.carry_on():
             self._resend(asked)
@@ -138,6 +154,7 @@ class Service:
             self._commits = commits
             self._sender.refresh()
         self._periodic(now_us)
+        self._held.step(self._budget.state)
         self._flush()
         pause_s = self._sender.pump()
         self._sender.write_acknowledged()
@@ -146,18 +163,23 @@ class Service:
 
     def end(self, send_until_us: int, end_us: int) -> None:
         """Sends items until the first moment at most, then ledger, offline and DISCONNECT until the second."""
+        self._sender.hurry()
         while self._clock.boot_us() < send_until_us:
             self.step(min(STEP_S, self._left_s(send_until_us)))
             if self._sender.idle and not self._says:
                 break
+        self.last_words(self._identity.status("offline", utc_us(self._clock)), end_us)
+
+    def last_words(self, status: bytes, end_us: int) -> None:
+        """A ledger, this status, and DISCONNECT, until that moment at most."""
         ticket = self._sender.write_acknowledged(all_of_them=True)
         with suppress(TimeoutError):
             if ticket is not None:
                 ticket.wait(self._left_s(end_us) / 2)
         self._says.clear()
         with suppress(TimeoutError):  # a slow store must not turn an orderly end into a lost link
-            self._say_ledger(limit_s=self._left_s(end_us) / 2)
-        self._say(topics.status(self._identity.device), self._identity.status("offline", utc_us(self._clock)))
+            self._say_ledger(limit_s=self._left_s(end_us) / 2, sure=True)
+        self._say(topics.status(self._identity.device), status, sure=True)
         self._own_mids.clear()
         while (self._says or self._own_mids) and self._clock.boot_us() < end_us:
             self._flush()
@@ -169,11 +191,13 @@ class Service:
         return max(0.01, (until_us - self._clock.boot_us()) / 1e6)
 
     def _periodic(self, now_us: int) -> None:
-        self._look_at_birth()
-        if self._sender.take_lost():
+        if self._budget.room(kinds.CONTROL) > 0:
+            self._look_at_birth()
+        state, self._state = self._state, self._budget.state
+        if self._sender.take_lost() or state != self._state:
             self._say_ledger()
         elif now_us >= self._ledger_due_us:
-            self._ledger_due_us = now_us + self._ledger_us
+            self._ledger_due_us = now_us + self._ledger_every_us
             if self._ledgers.changed():
                 self._say_ledger()
         if self._status_due and now_us - self._status_us >= STATUS_AGAIN_S * 1e6:
@@ -185,30 +209,41 @@ class Service:
         while self._requests.waiting and not self._sender.resending:
             self._answer(self._requests.waiting.popleft())
 
-    def _look_at_birth(self) -> None:
+    @property
+    def _ledger_every_us(self) -> int:
+        return max(self._ledger_us, round(states.LEDGER_S[self._budget.state] * 1e6))
+
+    def _look_at_birth(self, *, sure: bool = False) -> None:
         payload = self._births.take()
         if payload is not None:
-            self._say(topics.birth(self._identity.device), payload)
+            self._say(topics.birth(self._identity.device), payload, sure=sure)
             # For the road by file, which is written without a running agent too.
             self._store.submit(
                 lambda transaction: kept.write(transaction, kept.BIRTH, payload.decode()), timeout_s=self._store_limit_s
             )
 
-    def _say_ledger(self, limit_s: float | None = None) -> None:
+    def _say_ledger(self, limit_s: float | None = None, *, sure: bool = False) -> None:
         topic = topics.ledger(self._identity.device)
         limit_s = self._store_limit_s if limit_s is None else limit_s
-        self._ledger_due_us = self._clock.boot_us() + self._ledger_us
-        self._say(topic, self._ledgers.make(self._connection.payload_limit(topic), limit_s))
+        self._ledger_due_us = self._clock.boot_us() + self._ledger_every_us
+        payload = self._ledgers.make(self._connection.payload_limit(topic), limit_s)
+        self._budget.said_ledger(len(payload))
+        self._say(topic, payload, sure=sure, kind=kinds.LEDGER)
 
-    def _say(self, topic: str, payload: bytes) -> None:
+    def _say(self, topic: str, payload: bytes, *, sure: bool = False, kind: str = kinds.CONTROL) -> None:
         # A newer one takes the place of one that waits.
         for waiting in [one for one in self._says if one.topic == topic and one.retain]:
             self._says.remove(waiting)
-        self._says.append(Says(topic, payload))
+        self._says.append(Says(topic, payload, sure=sure, kind=kind))
 
     def _flush(self) -> None:
-        while self._says and self._connection.room() > 0:
-            one = self._says.popleft()
+        for one in list(self._says):
+            if self._connection.room() <= 0:
+                return
+            size = wire.message_bytes(len(one.payload), len(one.topic), tls=self._tls)
+            if not one.sure and not self._budget.allows(one.kind, size):
+                continue
+            self._says.remove(one)
             if len(one.payload) > self._connection.payload_limit(one.topic):
                 log.warning(
                     fact("larger than the broker's maximum packet size", topic=one.topic, bytes=len(one.payload))
@@ -217,7 +252,8 @@ class Service:
             mid = self._connection.publish(
                 one.topic, one.payload, retain=one.retain, expiry_s=one.expiry_s, correlation=one.correlation
             )
-            self._own_mids.add(mid)
+            self._own_mids[mid] = size
+            self._budget.hand(one.kind, size)
             if one.topic == topics.ledger(self._identity.device):
                 self._ledger_mid = mid
 
@@ -225,7 +261,7 @@ class Service:
         while self._connection.acknowledged:
             mark = self._connection.acknowledged.popleft()
             if mark.mid in self._own_mids:
-                self._own_mids.discard(mark.mid)
+                self._budget.arrived(self._own_mids.pop(mark.mid))
                 if mark.mid == self._ledger_mid and mark.code < 0x80:
                     self._ledgers.confirmed()
                 elif mark.code >= 0x80:

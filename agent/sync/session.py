@@ -2,6 +2,8 @@
 
 import msgspec
 
+from agent.sync.allowance import Report
+
 
 class Will(msgspec.Struct, frozen=True, kw_only=True):
     """What the broker publishes, retained, when this connection ends without DISCONNECT."""
@@ -29,13 +31,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the broker's CONNACK allows. messages: unacknowledged at once. packet_bytes: None when it names no maximum."""
+    """What the broker's CONNACK allows. messages: unacknowledged at once. packet_bytes: None when it names no maximum.
+
+    session_expiry_s: how long it keeps the session of an absent device. wildcards: in subscriptions.
+    """
 
     messages: int
     packet_bytes: int | None
     topic_aliases: int
     keepalive_s: int
     session_expiry_s: int
+    qos: int = 1
+    retains: bool = True
+    wildcards: bool = True
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +51,7 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
 
     messages, items: acknowledged by the broker since the start; resent: asked for again; unheard: messages that nobody subscribed to;
     refused: messages the broker did not take (their items stay to be sent); corrupt: items whose bytes had changed on the disk;
-    retry_s: the wait before the next attempt, null while connected.
+    retry_s: the wait before the next attempt, null while connected. budget: null without one.
     """
 
     connected: bool
@@ -62,3 +70,4 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     too_large: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
+    budget: Report | None = None

@@ -1,11 +1,13 @@
-"""The tables `[mqtt]`, `[sync]` and `[commands]`."""
+"""The tables `[mqtt]`, `[sync]`, `[budget]` and `[commands]`."""
 
+import math
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from agent.values import RelativePath, Secret
+from agent.sync import wire
+from agent.values import Bytes, RelativePath, Secret
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,8 +40,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool, Meta(description="Lets mqtt:// reach another host than this one, unencrypted.")
     ] = False
     keepalive_s: Annotated[
-        int, Meta(ge=5, le=1200, description="Silence after which the link counts as dead is 1.5 times this.")
-    ] = 30
+        Annotated[int, Meta(ge=5, le=1200)] | None,
+        Meta(
+            description="Silence after which the link counts as dead is 1.5 times this. Left out: 30 s, and with a data budget as long as the budget "
+            "asks for, 60 to 1,200 s: pings are a twentieth of it at most."
+        ),
+    ] = None
     window: Annotated[int, Meta(ge=1, le=100, description="Messages on their way at once.")] = 20
     inflight: Annotated[int, Meta(ge=1024, description="Bytes on their way at once.")] = 65_536
     reconnect_max_s: Annotated[
@@ -65,6 +71,26 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "zlib"
 
 
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    month: Annotated[
+        Bytes, Meta(description="What the link may carry in a month of UTC, both directions, as a SIM counts it.")
+    ]
+    interface: Annotated[
+        str | None,
+        Meta(description="The metered network interface, as wwan0; left out: the one that leads to the broker."),
+    ] = None
+    shared: Annotated[
+        bool,
+        Meta(description="Other programs use that interface too: the agent's own connection is counted, by estimate."),
+    ] = False
+    unmetered: Annotated[
+        tuple[str, ...],
+        Meta(
+            description='When or where nothing is counted: hours of UTC as "01:00-05:00", or an interface as "wlan0".'
+        ),
+    ] = ()
+
+
 class Allow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     caller: Annotated[str, Meta(min_length=1, max_length=128, description="As it names itself in the request.")]
     commands: Annotated[
@@ -77,3 +103,19 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[Allow, ...],
         Meta(description="Who may ask for what over MQTT. Left out: whoever the broker lets write to `cmd/`."),
     ] = ()
+
+
+KEEPALIVE_S = 30
+# With a data budget: seconds, and the share of it that pings may take.
+_KEEPALIVE_S, _PING_SHARE, _MONTH_S = (60, 1_200), 0.05, 2_678_400
+
+
+def keepalive_s(settings: Config, budget: Budget | None) -> int:
+    """The keepalive in force."""
+    if settings.keepalive_s is not None:
+        return settings.keepalive_s
+    if budget is None:
+        return KEEPALIVE_S
+    ping = wire.ping_bytes(tls=settings.url.startswith("mqtts://"))
+    least, most = _KEEPALIVE_S
+    return max(least, min(most, math.ceil(ping * _MONTH_S / (_PING_SHARE * int(budget.month)))))

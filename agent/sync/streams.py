@@ -1,81 +1,58 @@
-"""What waits on each stream: a cursor, items read ahead and marked as handed, and in which order streams are served.
+"""What waits on each stream: items read ahead and marked as handed, and in which order streams are served.
 
 A number leaves only after its row is durably marked *handed*: up to 200 numbers ahead, in one commit. Bytes that are not those that were
-numbered never leave; their number becomes lost.
+numbered never leave; their number becomes lost. What the data budget has no room for is not read: so it can still be held.
 """
 
 import logging
-from collections import deque
+from collections.abc import Callable, Sequence
 
 from agent.clock import Clock
 from agent.log import fact
-from agent.messages.envelope import grain_seconds
-from agent.store import items, outbox
+from agent.store import holding, items, outbox
 from agent.store.items import Item
 from agent.store.transaction import Transaction
 from agent.store.writer import Store
+from agent.sync import kinds
+from agent.sync.stream import Stream
 
 AHEAD = 200
 AHEAD_BYTES = 262_144
-_RETRY_US = (5_000_000, 300_000_000)  # a stream that the broker refused: the first wait, the longest
+# With less room than this, nothing is read.
+LEAST_ROOM = 400
+# What is compressed takes this part of the link at most.
+_PACKED = 3
 
 log = logging.getLogger(__name__)
 
 
-class Stream:
-    """One stream of one epoch on one connection."""
-
-    def __init__(self, row: outbox.OutStream) -> None:
-        self.epoch, self.stream, self.text = row.epoch, row.stream, row.text
-        self.last_seq = row.last_seq  # the last number given
-        self.loaded = 0  # the last number looked at on this connection
-        self.waiting: deque[Item] = deque()
-        self.not_before_us = 0
-        self._wait_us = _RETRY_US[0]
-        self.rank = self._rank()
-
-    @property
-    def more(self) -> bool:
-        """Something is waiting, or was numbered and not yet looked at."""
-        return bool(self.waiting) or self.loaded < self.last_seq
-
-    def accepted(self) -> None:
-        """The broker took something: its next refusal is a first one again."""
-        self._wait_us = _RETRY_US[0]
-
-    def again(self, seq: int, now_us: int) -> None:
-        """From this number on, after a pause that doubles."""
-        self.waiting.clear()
-        self.loaded = min(self.loaded, seq - 1)
-        self.not_before_us = now_us + self._wait_us
-        self._wait_us = min(self._wait_us * 2, _RETRY_US[1])
-
-    def _rank(self) -> tuple[int, int, int, str]:
-        """Events first, then summaries, coarse before fine, then the rest; the newest epoch first."""
-        kind, _, rest = self.text.partition("/")
-        if kind == "event":
-            return 0, 0, -self.epoch, self.text
-        if kind == "summary":
-            try:
-                return 1, -grain_seconds(rest.rpartition("/")[2]), -self.epoch, self.text
-            except ValueError:
-                return 2, 0, -self.epoch, self.text
-        return 2, 0, -self.epoch, self.text
-
-
 class Streams:
-    """All streams with something to send, on one connection. `order`: those that have, by rank. store_limit_s: for each wait on the store."""
+    """All streams with something to send, on one connection. `order`: those that have, by rank. store_limit_s: for each wait on the store.
 
-    def __init__(self, store: Store, clock: Clock, store_limit_s: float) -> None:
+    window: a backlog is what is more. room: bytes that may go of a kind.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, store_limit_s: float, *, window: int = 20, room: Callable[[str], int] = lambda _: 1 << 30
+    ) -> None:  # fmt: skip
         self._store = store
         self._clock = clock
         self._limit_s = store_limit_s
-        self._all: dict[tuple[int, int], Stream] = {}
+        self._room = room
+        self._upwards: dict[tuple[int, int], Stream] = {}  # of the running epoch: what is new
+        self._late: list[Stream] = []
         self.order: list[Stream] = []
         self.lost = 0  # items that became lost, until somebody takes the count
         with store.read() as reading:
             for row in outbox.older_streams(reading, store.epoch):
-                self._all[row.epoch, row.stream] = Stream(row)
+                self._late.append(Stream(row, fresh=False, downwards=kinds.summary_grain_s(row.text) is not None))
+            for row in outbox.running_streams(reading, store.epoch):
+                backlog = kinds.summary_grain_s(row.text) is not None and outbox.has_more(
+                    reading, row.epoch, row.stream, window
+                )
+                if backlog:
+                    self._late.append(Stream(row, fresh=False, downwards=True))
+                self._upwards[row.epoch, row.stream] = Stream(row, fresh=True, after=row.last_seq if backlog else 0)
         self.refresh()
 
     def refresh(self) -> None:
@@ -83,21 +60,49 @@ class Streams:
         with self._store.read() as reading:
             rows = outbox.running_streams(reading, self._store.epoch)
         for row in rows:
-            known = self._all.get((row.epoch, row.stream))
+            known = self._upwards.get((row.epoch, row.stream))
             if known is None:
-                self._all[row.epoch, row.stream] = Stream(row)
+                self._upwards[row.epoch, row.stream] = Stream(row, fresh=True)
             else:
                 known.last_seq = row.last_seq
         self.sort()
 
     def sort(self) -> None:
-        self.order = sorted((stream for stream in self._all.values() if stream.more), key=lambda stream: stream.rank)
+        self.order = sorted(
+            (stream for stream in (*self._upwards.values(), *self._late) if stream.more), key=lambda stream: stream.rank
+        )
+
+    def upwards(self, names: Sequence[str]) -> list[holding.Place]:
+        """The running epoch's streams of these names, above what was looked at."""
+        return [holding.Place(one.epoch, one.stream, one.loaded) for one in self._upwards.values() if one.text in names]
+
+    def held(self, found: Sequence[holding.Place]) -> None:
+        """What the data budget keeps back from now on, up to these numbers."""
+        for one in found:
+            if (one.epoch, one.stream) in self._upwards:
+                self._upwards[one.epoch, one.stream].held(one.after)
+        self.sort()
+
+    def released(self, found: Sequence[holding.Released]) -> None:
+        """Numbers that may go again; those that no stream would look at any more get one."""
+        self._late = [stream for stream in self._late if stream.more]
+        for one in found:
+            row = outbox.OutStream(one.epoch, one.stream, one.text, one.last)
+            known = [stream for stream in (self._upwards.get((one.epoch, one.stream)), *self._late)
+                     if stream is not None and (stream.epoch, stream.stream) == (one.epoch, one.stream)]  # fmt: skip
+            if not any(stream.covers(one.first) and stream.covers(one.last) for stream in known):
+                self._late.append(Stream(row, fresh=False, downwards=True, after=one.first - 1))
+        self.sort()
+
+    def has_late(self, kind: str) -> bool:
+        """Whether something late of this kind waits already."""
+        return any(stream.more and stream.kind == kind for stream in self._late)
 
     @property
     def idle(self) -> bool:
         """Nothing could go now."""
         now_us = self._clock.boot_us()
-        return not any(stream.more and stream.not_before_us <= now_us for stream in self.order)
+        return not any(stream.more and max(stream.not_before_us, stream.later_us) <= now_us for stream in self.order)
 
     @property
     def refused(self) -> bool:
@@ -110,33 +115,38 @@ class Streams:
 
         True when it has something to send. Problem, TimeoutError: the store.
         """
-        read: list[tuple[Stream, list[Item], int]] = []
+        read: list[tuple[Stream, list[Item]]] = []
         count = size = 0
         with self._store.read() as reading:
             for one in (stream, *(other for other in self.order if other is not stream)):
-                if one.waiting or one.loaded >= one.last_seq:
+                room = self._room(one.kind)
+                if not one.unread or room < LEAST_ROOM:
                     continue
-                found = items.next_items(
-                    reading, one.epoch, one.stream, one.loaded, AHEAD - count, max(1, AHEAD_BYTES - size)
-                )
-                read.append((one, found, found[-1].seq if found else one.last_seq))
+                most = max(1, min(AHEAD_BYTES - size, room * (1 if one.fresh else _PACKED)))
+                if one.downwards:
+                    found = items.items_below(
+                        reading, one.epoch, one.stream, one.loaded, one.after, AHEAD - count, most
+                    )
+                else:
+                    found = items.next_items(reading, one.epoch, one.stream, one.loaded, AHEAD - count, most)
+                read.append((one, found))
                 count += len(found)
                 size += sum(len(item.body) for item in found)
                 if count >= AHEAD or size >= AHEAD_BYTES:
                     break
-        for _, found, _ in read:
+        for _, found in read:
             for item in found:
                 if not item.intact:
                     self._lose(item)
-        gone = self.mark_handed([item for _, found, _ in read for item in found if item.intact])
-        for one, found, loaded in read:
-            one.loaded = loaded
+        gone = self.mark_handed([item for _, found in read for item in found if item.intact])
+        for one, found in read:
+            one.looked_at(found)
             one.waiting.extend(item for item in found if item.intact and item.id not in gone)
         return bool(stream.waiting)
 
     def mark_handed(self, found: list[Item]) -> set[int]:
         """Gives the ids of those that became lost since they were read (deleted for space): they must not be sent."""
-        ids = [item.id for item in found if item.state == items.PENDING]
+        ids = [item.id for item in found if item.state in (items.PENDING, items.HELD)]
         gone: set[int] = set()
         if ids:
 

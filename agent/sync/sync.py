@@ -15,17 +15,22 @@ from agent.messages import topics
 from agent.messages.birth import Birth
 from agent.problems import Problem
 from agent.store.writer import Store
-from agent.sync import refusals, tls
+from agent.sync import kinds, refusals, tls, wire
 from agent.sync import settings as sync_settings
 from agent.sync.address import Address, read_address
+from agent.sync.budget import Budget
 from agent.sync.connection import open_connection
 from agent.sync.credentials import Watch, certificate_problem
 from agent.sync.ledger import Ledgers
 from agent.sync.link import Interrupted
+from agent.sync.metering import Meter
+from agent.sync.offset import SPREAD
+from agent.sync.outgoing import Counts
 from agent.sync.requests import Requests
-from agent.sync.sender import Counts, Sender
-from agent.sync.serve import LEDGER_S, Service, draw_identity
+from agent.sync.sender import Sender
+from agent.sync.serve import LEDGER_S, Identity, Service, draw_identity, utc_us
 from agent.sync.session import LinkState, Will
+from agent.sync.states import Needs
 from agent.sync.wake import Wake
 
 CONNECT_LIMIT_S = 2.0
@@ -39,6 +44,10 @@ SHORT_S, SHORT_TIMES = 5.0, 3
 
 # Changed passwords and certificates are looked for this often.
 _WATCH_S = 5.0
+# Without room in the data budget, it is asked again this often.
+_NO_ROOM_S = 10.0
+# The budget's last words get this long to be acknowledged.
+_CLOSING_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +56,20 @@ class _RenewedError(Exception):
     """A password or certificate was replaced: the connection is made anew with it."""
 
 
+class _SpentError(Exception):
+    """The data budget is spent, and the last words are said."""
+
+
 class Sync:
     """Made by `open_sync`. `state` may be read by any thread at any time."""
 
     def __init__(
         self, store: Store, settings: sync_settings.Config, *, device: str, birth: Callable[[], Birth], config_digest: str,
         clock: Clock, stop: threading.Event, rng: random.Random, ledger_s: float, address: Address, wake: Wake, requests: Requests, compress: bool,
+        budget: Budget | None, spread: float,
     ) -> None:  # fmt: skip
+        self._budget = budget
+        self._spread = spread
         self._store = store
         self._settings = settings
         self._device = device
@@ -95,12 +111,18 @@ class Sync:
     def _run(self) -> None:
         tries = 0
         while not self._closing.is_set() and not self._stop.is_set():
+            if not self._has_room():
+                continue
             began_us = self._clock.boot_us()
             try:
                 self._connect_and_serve()
                 break
             except Interrupted:
                 break
+            except _SpentError:
+                tries = 0
+                self._tell(connected=False, session=None)
+                continue
             except _RenewedError:
                 tries = 0
                 self._tell(connected=False, session=None)
@@ -128,8 +150,26 @@ class Sync:
             self._tell(connected=False, problem=str(problem), retry_s=round(wait_s, 3), session=None)
             self._repeated.fault("link", str(problem), self._clock.boot_us())
             self._wait(wait_s)
+        if self._budget is not None:
+            self._budget.close()
         if self.state.connected:
             self._tell(connected=False, session=None)
+
+    def _has_room(self) -> bool:
+        """Whether the data budget has room for a connection. When it has none, some time has passed at the return."""
+        budget = self._budget
+        if budget is None:
+            return True
+        budget.step(at_once=True)
+        size = wire.connect_bytes(tls=self._address.tls)
+        if budget.may_connect(size):
+            return True
+        until = f" until {budget.until}" if budget.closed and budget.until else ""
+        problem = f"the data budget has no room for a connection{until} ({budget.report.why})"
+        self._tell(connected=False, problem=problem, session=None, budget=budget.report)
+        self._repeated.fault("budget", problem, self._clock.boot_us())
+        self._clock.wait(self._closing, _NO_ROOM_S)
+        return False
 
     def _wait(self, wait_s: float) -> None:
         """Before the next attempt; a password or certificate that is replaced meanwhile ends it."""
@@ -166,6 +206,8 @@ class Sync:
             self._repeated.fault("certificate", str(certificate), self._clock.boot_us())
         else:
             self._repeated.gone("certificate", "this device's certificate is good for longer again")
+        if self._budget is not None:
+            self._budget.meter.attempt()
         will = Will(topic=topics.status(self._device), payload=identity.status("lost"))
         with open_connection(
             self._settings,
@@ -180,6 +222,8 @@ class Sync:
                 connected=True, problem=None, retry_s=None, session=identity.session, connects=self.state.connects + 1
             )
             log.info(fact("connected", broker=self._address, session=identity.session))
+            if self._budget is not None:
+                self._budget.meter.connected(connection.socket)
             sender = Sender(
                 self._store,
                 connection,
@@ -190,6 +234,9 @@ class Sync:
                 counts=self._counts,
                 store_limit_s=STORE_LIMIT_S,
                 compress=self._compress,
+                budget=self._budget,
+                tls=self._address.tls,
+                spread=self._spread,
             )
             try:
                 service = Service(
@@ -202,10 +249,14 @@ class Sync:
                     self._requests,
                     self._clock,
                     ledger_s=self._ledger_s,
+                    budget=self._budget,
+                    tls=self._address.tls,
                 )
                 told_us = watched_us = self._clock.boot_us()
                 while not self._closing.is_set():
                     service.step()
+                    if self._budget is not None:
+                        self._look_at_budget(self._budget, service, identity)
                     if self._clock.boot_us() - told_us >= 1_000_000:
                         told_us = self._clock.boot_us()
                         self._tell(problem=sender.ails or (None if certificate is None else str(certificate)))
@@ -222,8 +273,19 @@ class Sync:
                 service.end(self._send_until_us, self._end_us)
             finally:
                 self._acknowledged = connection.has_acknowledged
+                if self._budget is not None:
+                    self._budget.meter.ended()
+                    self._budget.forget_pending()
                 self._tell_counts(connection.sent_bytes, connection.received_bytes)
                 self._bytes = (self.state.sent_bytes, self.state.received_bytes)
+
+    def _look_at_budget(self, budget: Budget, service: Service, identity: Identity) -> None:
+        budget.step()
+        if budget.closed:
+            status = identity.status("held", utc_us(self._clock), why="budget", until=budget.until)
+            service.last_words(status, self._clock.boot_us() + round(_CLOSING_S * 1e6))
+            budget.said_last_words()
+            raise _SpentError
 
     def _tell(self, **changes: object) -> None:
         if "connected" in changes and changes["connected"] != self.state.connected:
@@ -234,8 +296,16 @@ class Sync:
         self._tell(
             sent_bytes=self._bytes[0] + sent_bytes,
             received_bytes=self._bytes[1] + received_bytes,
+            budget=None if self._budget is None else self._budget.report,
             **msgspec.structs.asdict(self._counts),
         )
+
+
+def _resend_room(budget: Budget | None) -> Callable[[], int]:
+    """Bytes of bodies that one request may ask for: they travel compressed."""
+    if budget is None:
+        return lambda: 1 << 30
+    return lambda: max(0, budget.room(kinds.RESEND) * 2)
 
 
 @contextmanager
@@ -253,22 +323,32 @@ def open_sync(
     allowed: sync_settings.Commands | None = None,
     says: Callable[[], dict[str, Any]] = dict,
     compress: bool = True,
+    budget: sync_settings.Budget | None = None,
+    needs: Needs | None = None,
+    spread: float = SPREAD,
 ) -> Iterator[Sync]:
     """Runs the sync thread; leaving the `with` closes it in order (`Sync.close`), before the store is closed.
 
     device: "site/name". birth: called on the sync thread, at each connect and every few seconds. config_digest: as in status. stop: once set,
     no new connection is begun; a standing one goes on until the end, so that what the lanes still store goes out. ledger_s: between two ledgers,
-    if anything changed. allowed: who may ask for what, None: anybody. says: the answer to cmd/status. compress: batches on `back/`. Problem (CONFIG): an address, certificate or key that cannot be right.
+    if anything changed. allowed: who may ask for what, None: anybody. says: the answer to cmd/status. compress: batches on `back/`.
+    budget: the table `[budget]`; needs: the forecast of what is to be sent. spread: the share of a grain over which a fleet spreads its summaries.
+    Problem (CONFIG): an address, certificate or key that cannot be right.
     """
     address = read_address(settings)
     if address.tls:
         tls.open_context(settings)
+    settings = msgspec.structs.replace(settings, keepalive_s=sync_settings.keepalive_s(settings, budget))
+    counted = None
+    if budget is not None:
+        meter = Meter(budget.interface, shared=budget.shared, tls=address.tls)
+        counted = Budget(store, budget, meter, clock, needs=needs, store_limit_s=STORE_LIMIT_S)
     with Wake() as wake:
         sync = Sync(
             store, settings, device=device, birth=birth, config_digest=config_digest, clock=clock, stop=stop, rng=rng,
             ledger_s=ledger_s, address=address, wake=wake,
-            requests=Requests(store, device, clock, allowed=allowed, says=says, store_limit_s=STORE_LIMIT_S),
-            compress=compress,
+            requests=Requests(store, device, clock, allowed=allowed, says=says, store_limit_s=STORE_LIMIT_S, room=_resend_room(counted)),
+            compress=compress, budget=counted, spread=spread,
         )  # fmt: skip
         try:
             yield sync

@@ -15,9 +15,10 @@ from agent.cli import status
 from agent.clock import SystemClock
 from agent.config.read import read
 from agent.problems import Exit
-from agent.store import items
+from agent.store import items, raw_rows
 from agent.store.lane_rows import clock_job, lane_second_job
 from agent.store.settings import Config
+from agent.store.transaction import Transaction
 from agent.store.writer import Store, open_store
 from agent.values import Bytes
 
@@ -175,6 +176,29 @@ def test_low_space_is_said(tmp_path: Path) -> None:
     told = collected(config, ManualClock())
     assert not told["storing_results"]
     assert "results are not stored" in status.describe(told)
+
+
+def test_the_size_and_what_went_to_keep_it_are_said(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "yard")
+    config.write_text(config.read_text().replace('keep_free = "1 kB"', 'keep_free = "1 kB"\nmax_bytes = "50 MB"'))
+
+    def removes(transaction: Transaction) -> None:
+        raw_rows.count_removed(transaction.connection, "result", "sent", [(transaction.name("lane", "yard"), 40)])
+        raw_rows.count_removed(transaction.connection, "tick", "sent", [(transaction.name("lane", "yard"), 8)])
+        items.lose(transaction, transaction.epoch, transaction.name("stream", "summary/yard/m1"), 1, 12, "sent")
+
+    with running(config, ManualClock()) as store:
+        store.submit(removes)
+        flush(store)
+    told = collected(config, ManualClock())
+    assert told["store"]["removed"] == {"yard": {"sent": {"results": 40, "ticks": 8, "events": 0}}}
+    assert told["store"]["lost"] == {"sent": 12}
+    assert told["store"]["max_bytes"] == 50_000_000
+    assert 0 < told["store"]["live_bytes"] < 1_000_000
+    text = status.describe(told)
+    assert "of 50.0 MB" in text
+    assert "removed of yard: 40 results (their summaries are acknowledged)" in text
+    assert "items gone: 12 (sent)" in text
 
 
 def test_the_commands_and_their_exit_codes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,11 @@ TAIL = '"at":"2026-11-24T03:01:00.400Z","tq":{"s":"ntp","e":35},"boot":17'
 
 STATUS = (
     f'{{"v":1,"d":"north-farm/gate-07","s":"online","epoch":"{EPOCH}","boot":17,"sess":412,"at":"2026-11-24T03:00:05.000Z",'
-    '"cfg":"sha256:ab12","undated":{}}'
+    '"cfg":"sha256:ab12","undated":{},"why":null,"until":null}'
+)
+HELD = (
+    f'{{"v":1,"d":"north-farm/gate-07","s":"held","epoch":"{EPOCH}","boot":17,"sess":412,"at":"2026-11-24T03:00:05.000Z",'
+    '"cfg":"sha256:ab12","undated":{},"why":"budget","until":"2026-12-01T00:00:00Z"}'
 )
 SUMMARY = (
     "{"
@@ -88,6 +92,16 @@ RESULTS = (
     + ',"n":3,"t":["2026-11-24T03:00:00.120Z","2026-11-24T03:00:00.320Z"],"dt":[0,0,200],"models":["faces"],"labels":["face","hand"],"m":0,"l":[0,1,0],'
     '"s":[9100,8300,9050],"box":[[1000,2000,1010],2000,[5000,6000,5010],9000],"track":null,"value":null,"x":null}'
 )
+HEALTH = (
+    "{"
+    + HEAD % ("hea", "health", 7, 7)
+    + ","
+    + TAIL
+    + ',"machine":{"temp":48.3,"throttled":0,"memory":5000000000,"disk":20000000000},"store":123456789,"queues":{"health":1},'
+    '"held":{"summary/yard/m1":2880},"lanes":{"yard":{"state":"running","age":0.2,"restarts":0}},"removed":{"retention":120},"faults":0,'
+    '"budget":{"state":"coarse","month":20000000,"used":9000000,"left":11000000,"how":"measured",'
+    '"moves":[["2026-11-24T02:58:00Z","lean","coarse","31% of what an even day and month would have left"]]}}'
+)
 REQUEST = '{"v":1,"id":"01J","caller":"ops@acme","args":{}}'
 LEDGER_REQUEST = (
     f'{{"v":1,"id":"01J","caller":"ops@acme","args":{{"epoch":"{EPOCH}","st":null,"after":["{EPOCH}","event/yard"]}}}}'
@@ -101,6 +115,8 @@ GOLDEN: dict[str, tuple[str, str]] = {
     "gap": ("gap", GAP),
     "event": ("event", EVENT),
     "audit": ("audit", AUDIT),
+    "held": ("status", HELD),
+    "health": ("health", HEALTH),
     "results": ("results", RESULTS),
     "request": ("request", REQUEST),
     "ledger-request": ("ledgerRequest", LEDGER_REQUEST),

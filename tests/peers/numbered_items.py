@@ -36,7 +36,9 @@ def append_summaries(
     def job(transaction: Transaction) -> None:
         for place in range(count):
             items.append(
-                transaction, stream, _summary(transaction, stream, last_us - (count - place) * step_us, grain_s, seen)
+                transaction,
+                stream,
+                summary_body(transaction, stream, last_us - (count - place) * step_us, grain_s, seen),
             )
 
     store.submit(job, ends_group=True).wait(LIMIT_S)
@@ -47,12 +49,14 @@ def append_events(store: Store, lane: str, count: int) -> None:
 
     def job(transaction: Transaction) -> None:
         for _ in range(count):
-            items.append(transaction, stream, _event(transaction, stream))
+            items.append(transaction, stream, event_body(transaction, stream, utc_us()))
 
     store.submit(job, ends_group=True).wait(LIMIT_S)
 
 
-def _summary(transaction: Transaction, stream: str, start_us: int, grain_s: int, seen: int) -> Callable[[int], bytes]:
+def summary_body(
+    transaction: Transaction, stream: str, start_us: int, grain_s: int, seen: int = 100
+) -> Callable[[int], bytes]:
     epoch, boot = transaction.epoch_text, transaction.boot
 
     def make(seq: int) -> bytes:
@@ -74,14 +78,14 @@ def _summary(transaction: Transaction, stream: str, start_us: int, grain_s: int,
     return make
 
 
-def _event(transaction: Transaction, stream: str) -> Callable[[int], bytes]:
+def event_body(transaction: Transaction, stream: str, at_us: int) -> Callable[[int], bytes]:
     epoch, boot = transaction.epoch_text, transaction.boot
 
     def make(seq: int) -> bytes:
         return envelope.encode(
             event.Event(
-                d=DEVICE, epoch=epoch, st=stream, seq=seq, of=seq, at=times.text_ms(utc_us()), tq=envelope.Quality(s="ntp", e=3),
-                boot=boot, t=(times.text_ms(utc_us()), None), rule="person-at-dock", sev="warn", phase="start", track=None,
+                d=DEVICE, epoch=epoch, st=stream, seq=seq, of=seq, at=times.text_ms(at_us), tq=envelope.Quality(s="ntp", e=3),
+                boot=boot, t=(times.text_ms(at_us), None), rule="person-at-dock", sev="warn", phase="start", track=None,
                 model="faces", label="face", score=0.9, box=None, zone=None, media=None,
             )
         )  # fmt: skip

@@ -37,7 +37,7 @@ def test_the_bodies_in_the_contract_have_the_keys_of_the_types() -> None:
     bodies = re.split(r"^// (\w[\w/]*).*$", block[1], flags=re.MULTILINE)[1:]
     names = {"cmd/resend": "resend"}
     shown = {names.get(name, name): body for name, body in zip(bodies[::2], bodies[1::2], strict=True)}
-    assert set(shown) == {"status", "summary", "gap", "event", "audit", "results", "ledger", "resend"}
+    assert set(shown) == {"status", "summary", "gap", "event", "audit", "health", "results", "ledger", "resend"}
     for name, body in shown.items():
         full = re.sub(r'"(d|epoch|prev|at)":"[^"]*…"', _filled, body).replace('"tq":{…}', '"tq":{"s":"ntp","e":1}')
         full = full.replace('"d":"…"', '"d":"a/b"').replace('"at":"…"', '"at":"2026-11-24T03:00:05.000Z"')

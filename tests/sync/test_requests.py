@@ -13,6 +13,7 @@ from peers.numbered_items import DEVICE, append_events
 
 from agent.messages import audit, commands, envelope, topics
 from agent.store import items
+from agent.store.holding import mark_held
 from agent.store.lane_rows import clock_job
 from agent.store.settings import Config
 from agent.store.transaction import Transaction
@@ -176,7 +177,7 @@ def test_the_local_file_says_who_may_ask(store: Store, clock: ManualClock) -> No
 def test_every_number_asked_for_is_in_one_list(store: Store, clock: ManualClock) -> None:
     def prepare(transaction: Transaction) -> None:
         ids = {seq: one for one, seq in transaction.connection.execute("SELECT id, seq FROM item")}
-        transaction.connection.execute("UPDATE item SET state = ? WHERE id IN (?, ?)", (items.HELD, ids[9], ids[10]))
+        mark_held(transaction, [ids[9], ids[10]])
         (stream,) = transaction.connection.execute("SELECT id FROM name WHERE text = ?", (STREAM,)).fetchone()
         transaction.connection.execute("DELETE FROM item WHERE seq BETWEEN 3 AND 4")
         transaction.connection.execute(
