@@ -5,7 +5,7 @@ import importlib
 import sys
 
 # Each has main(["--write" | "--check"]) -> exit code.
-MAKERS = ("agent.config.schema", "agent.messages.schema")
+MAKERS = ("agent.config.schema", "agent.messages.schema", "tools.cost")
 
 
 def main() -> int:

@@ -1,4 +1,5 @@
-"""Name everything that is wrong with a config: file, line, key, what, and what to do. When nothing is, say what the config comes to.
+"""Name everything that is wrong with a config: file, line, key, what, and what to do. When nothing is, say what the config comes to,
+and what it will send in a month.
 
 Opens no device and no network; model files are looked for and their digests compared.
 """
@@ -36,7 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _summary(loaded: "Loaded") -> Iterator[str]:
-    """What the config comes to on this machine. Secrets by where they come from."""
+    """What the config comes to on this machine, and on its link. Secrets by where they come from."""
+    from agent.cli import _cost
+    from agent.config.forecast import forecast
+
     file = loaded.file
     yield f"{loaded.path}: good"
     yield f"device   {loaded.device}"
@@ -49,6 +53,8 @@ def _summary(loaded: "Loaded") -> Iterator[str]:
         seen = f"{rule.label} in {rule.lane}" + (f", zone {rule.zone}" if rule.zone else "")
         yield f"rule     {name}: {seen}, for {rule.for_s:g} s, {rule.severity}"
     yield _broker(file)
+    if (cost := forecast(file)) is not None:
+        yield from _cost.lines(cost)
 
 
 def _lane(lane: "Lane") -> Iterator[str]:

@@ -55,6 +55,8 @@ _TAIL = """
 # url = "mqtts://broker.example.com:8883"
 # user = "@hostname"
 # password_file = "secrets/mqtt"  # a file that only the agent reads: chmod 600
+# [budget]                        # of a metered link; `edge-agent check {file}` says what a month costs
+# month = "100 MB"                # minutes of one camera fit; with less, hours are sent and minutes are held
 """
 
 _NO_DEVICE = "    # fill in: no camera and no serial port was found here; a video file, rtsp://… or /dev/v4l/by-id/…"
@@ -85,7 +87,7 @@ def config_text(file: str, devices: Path) -> str:
         body = _SERIAL.format(port=port)
     else:
         body = _CAMERA.format(url="clip.avi", note=_NO_DEVICE)
-    return _HEAD.format(file=file) + body + _TAIL
+    return _HEAD.format(file=file) + body + _TAIL.format(file=file)
 
 
 def _first(folder: Path, pattern: str) -> Path | None:

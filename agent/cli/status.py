@@ -159,6 +159,8 @@ def describe(found: dict[str, Any]) -> str:
         notes += lane["problems"]
         lines += [f"  {note}" for note in notes]
     lines += ["", f"link: {_link_line(found)}"]
+    if isinstance(found["link"], dict) and found["link"].get("budget"):
+        lines.append(f"data: {_budget(found['link']['budget'])}")
     lines.append("backlog: " + (", ".join(f"{stream} {count}" for stream, count in found["backlog"].items()) or "none"))
     if found["undated"]:
         lines.append("without a time: " + ", ".join(f"{lane} {ticks} ticks, {results} results" for lane, (ticks, results) in found["undated"].items()))  # fmt: skip
@@ -190,6 +192,15 @@ def _store(told: dict[str, Any]) -> list[str]:
     if told["lost"]:
         lines.append("  items gone: " + ", ".join(f"{count} ({why})" for why, count in told["lost"].items()))
     return lines
+
+
+def _budget(told: dict[str, Any]) -> str:
+    """The state of the data budget, and why."""
+    words = f"{told['used'] / 1e6:.2f} of {told['month'] / 1e6:.2f} MB used this month, {told['today'] / 1e6:.2f} MB today ({told['how']}); "
+    words += str(told["state"])
+    if told["state"] != "full" and told["why"]:
+        words += f": {told['why']}"
+    return words + (f"; nothing is sent until {told['until']}" if told.get("until") else "")
 
 
 def _age(seconds: float | None) -> str:

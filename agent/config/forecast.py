@@ -28,7 +28,7 @@ _PER_1000_RESULTS = 17_000
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is sent. name: a stream, or a word. messages, bytes: a month, of the link in both directions. plan: what a data budget makes
-    of it (live, held, late), null without one.
+    of it (live or held; what is held goes late, in batches, as far as there is room), null without one and of what is no summary.
     """
 
     name: str
@@ -39,9 +39,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """rows: streams first. event_bytes: of each event message (an event is two); thousand_results_bytes: null where single results are not sent.
+    """rows: streams first. bytes: of what goes out as it happens. event_bytes: of each event message (an event is two); thousand_results_bytes:
+    null where single results are not sent.
 
-    month, state: of the data budget, null without one. keepalive_s: in force.
+    month, state: of the data budget, null without one. state "closed": the month does not even hold what never stops. keepalive_s: in force.
     """
 
     rows: list[Row]
@@ -54,15 +55,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def needs(file: File) -> states.Needs:
-    """For the data budget: bytes a day."""
-    minutes = hours = other = 0
-    for row in _rows(file):
-        if row.grain_s is None:
-            other += row.bytes
-        elif row.grain_s < kinds.HOUR_S:
-            minutes += row.bytes
-        else:
-            hours += row.bytes
+    """For the data budget: bytes a day, with nothing held back."""
+    minutes, hours, other = _sums(_rows(file, "full"))
     return states.Needs(minutes=minutes // DAYS, hours=hours // DAYS, other=other // DAYS)
 
 
@@ -70,19 +64,37 @@ def forecast(file: File) -> Forecast | None:
     """None where nothing is sent."""
     if file.mqtt is None:
         return None
-    rows, state = _rows(file), None
+    state: states.State = "full"
     if file.budget is not None:
         state = states.ceiling(needs(file), int(file.budget.month), DAYS)
+    rows = _rows(file, state)
+    if file.budget is not None:
         rows = [msgspec.structs.replace(row, plan=_plan(row, state)) for row in rows]
+        state = _that_fits(rows, state, int(file.budget.month))
     return Forecast(
         rows=rows,
-        bytes=sum(row.bytes for row in rows),
+        bytes=sum(row.bytes for row in rows if row.plan != "held"),
         event_bytes=event_bytes(file),
         thousand_results_bytes=_PER_1000_RESULTS if file.sync.results else None,
         keepalive_s=sync_settings.keepalive_s(file.mqtt, file.budget),
         month=None if file.budget is None else int(file.budget.month),
-        state=state,
+        state=None if file.budget is None else state,
     )
+
+
+def _sums(rows: list[Row]) -> tuple[int, int, int]:
+    """Bytes of windows shorter than an hour, of longer ones, of the rest."""
+    minutes = sum(row.bytes for row in rows if row.grain_s is not None and row.grain_s < kinds.HOUR_S)
+    hours = sum(row.bytes for row in rows if row.grain_s is not None and row.grain_s >= kinds.HOUR_S)
+    return minutes, hours, sum(row.bytes for row in rows) - minutes - hours
+
+
+def _that_fits(rows: list[Row], state: states.State, month_bytes: int) -> states.State:
+    """What remains of a state on the way to the month's end: hours that do not fit make it critical."""
+    _, hours, other = _sums(rows)
+    if other > month_bytes * states.PLANNED_RATIO:
+        return "closed"
+    return "critical" if state == "coarse" and hours + other > month_bytes * states.PLANNED_RATIO else state
 
 
 def event_bytes(file: File) -> int:
@@ -103,7 +115,8 @@ def _plan(row: Row, state: states.State) -> str | None:
     return "held"
 
 
-def _rows(file: File) -> list[Row]:
+def _rows(file: File, state: states.State) -> list[Row]:
+    """All that is sent, with health and ledgers as often as in that state of the data budget."""
     if file.mqtt is None:
         return []
     rows = []
@@ -118,10 +131,13 @@ def _rows(file: File) -> list[Row]:
                     bytes=count * _message(file, f"live/{stream}", encode(_summary(file, name, lane, seconds))),
                 )
             )  # fmt: skip
-    ledgers = MONTH_S // max(LEDGER_S, min((row.grain_s or 0 for row in rows), default=0))
+    ledgers = MONTH_S // round(
+        max(LEDGER_S, states.LEDGER_S[state], min((row.grain_s or 0 for row in rows), default=0))
+    )
     told = _message(file, "ledger", encode(_ledger(file)))
     rows.append(Row(name="ledger", grain_s=None, messages=ledgers, bytes=ledgers * told))
-    count = MONTH_S // round(states.HEALTH_S["full"] or LEDGER_S)
+    health_s = round(states.HEALTH_S[state] or DAYS * 86_400)
+    count = MONTH_S // health_s
     rows.append(
         Row(
             name="health",
@@ -139,7 +155,8 @@ def _rows(file: File) -> list[Row]:
     )
     rows.append(Row(name="connecting", grain_s=None, messages=CONNECTS * 3, bytes=CONNECTS * begin))
     keepalive_s = sync_settings.keepalive_s(file.mqtt, file.budget)
-    gap_s = min([row.grain_s for row in rows if row.grain_s is not None] + [round(states.HEALTH_S["full"] or LEDGER_S)])
+    live = [row.grain_s for row in rows if row.grain_s is not None and _plan(row, state) == "live"]
+    gap_s = min([*live, health_s])
     # The link is pinged after so long without a message, in each gap between two.
     pings = MONTH_S // gap_s * max(0, (gap_s - 1) // keepalive_s)
     rows.append(Row(name="pings", grain_s=None, messages=pings, bytes=pings * wire.ping_bytes(tls=tls)))

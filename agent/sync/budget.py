@@ -15,7 +15,6 @@ from agent.log import fact
 from agent.messages.times import text_s
 from agent.problems import Problem
 from agent.store import kept, spending
-from agent.store.spending import Spent
 from agent.store.transaction import Transaction
 from agent.store.writer import Store
 from agent.sync import kinds, periods, states
@@ -292,16 +291,9 @@ class Budget:
 
     def _report(self) -> Report:
         accounts = self.accounts
-        row: Spent = accounts.rows[accounts.now.month]
+        row = accounts.rows[accounts.now.month]
         return Report(
-            state=self.state,
-            month=accounts.cap,
-            used=row.total,
-            left=max(0, accounts.month_left),
-            today=accounts.day.total,
-            how=self.meter.how,
-            until=self.until if self.state == "closed" else None,
-            why=self._why,
-            parts=dict(row.parts),
+            state=self.state, month=accounts.cap, used=row.total, left=max(0, accounts.month_left), today=accounts.day.total,
+            how=self.meter.how, until=self.until if self.state == "closed" else None, why=self._why, parts=dict(row.parts),
             moves=list(self._kept.moves),
-        )
+        )  # fmt: skip

@@ -6,7 +6,6 @@ dead is in silence.py.
 """
 
 import select
-import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from agent.sync import refusals, tls
 from agent.sync import settings as sync_settings
 from agent.sync.address import Address, read_address
 from agent.sync.client import SESSION_EXPIRY_S, Client, PublishProperties, connect, make_client, subscribe
-from agent.sync.link import Interrupted, open_link
+from agent.sync.link import UNCOUNTED, Counter, Interrupted, open_link
 from agent.sync.session import Acknowledgement, Limits, Message, Will
 from agent.sync.silence import Silence
 from agent.sync.wake import Wake
@@ -60,11 +59,6 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
-
-    @property
-    def socket(self) -> socket.socket:
-        """What is counted (metering.py)."""
-        return self._client.link.socket
 
     @property
     def sent_bytes(self) -> int:
@@ -245,18 +239,19 @@ def open_connection(
     closing: Callable[[], bool] = lambda: False,
     timeout_s: float = 2.0,
     where: str = "mqtt",
+    counter: Counter = UNCOUNTED,
 ) -> Iterator[Connection]:
     """Connects and waits for CONNACK. timeout_s: for each of name look-up, TCP, TLS, CONNACK; `wake` with `closing` ends the wait at once.
 
     Problem: why there is no connection, with the remedy; Interrupted: closing. Leaving the `with` closes the socket; without `disconnect`
-    before, the broker then publishes the will.
+    before, the broker then publishes the will. counter: is told of each socket from its first packet to its last.
     """
     address = read_address(settings, where)
     context = tls.open_context(settings, where) if address.tls else None
     client = make_client(settings, client_id, will)
     link = open_link(
-        address, context, clock=clock, wake=wake, closing=closing, timeout_s=timeout_s, where=where
-    )  # fmt: skip
+        address, context, clock=clock, wake=wake, closing=closing, timeout_s=timeout_s, where=where, counter=counter
+    )
     client.link = link
     try:
         connection = Connection(client, address, clock, wake, where)

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from agent.clock import Clock
 from agent.problems import Problem
@@ -23,23 +24,41 @@ class Interrupted(Exception):
     """Closing: the attempt is given up, nothing is wrong."""
 
 
+class Counter(Protocol):
+    """Who counts what a connection costs (metering.py), from the first packet to the last."""
+
+    def looked_up(self) -> None:
+        """A name was asked for."""
+
+    def opened(self, link: socket.socket) -> None:
+        """A socket that connects; again with what wraps it."""
+
+    def ended(self) -> None:
+        """It will be closed next, or was never connected."""
+
+
+class _Uncounted:
+    def looked_up(self) -> None: ...
+    def opened(self, link: socket.socket) -> None: ...
+    def ended(self) -> None: ...
+
+
+UNCOUNTED: Counter = _Uncounted()
+
+
 class Link:
     """A connected socket as paho wants one, with counters of what passed (bytes, TLS not included)."""
 
-    def __init__(self, inner: socket.socket | ssl.SSLSocket) -> None:
-        self._inner = inner
+    def __init__(self, inner: socket.socket | ssl.SSLSocket, counter: Counter = UNCOUNTED) -> None:
+        self.inner = inner
+        self._counter = counter
         self.received_bytes = 0
         self.sent_bytes = 0
         self.error: OSError | None = None
 
-    @property
-    def socket(self) -> socket.socket:
-        """What is counted (metering.py)."""
-        return self._inner
-
     def recv(self, size: int) -> bytes:
         try:
-            data = self._inner.recv(size)
+            data = self.inner.recv(size)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except OSError as error:
@@ -50,7 +69,7 @@ class Link:
 
     def send(self, data: bytes) -> int:
         try:
-            count = self._inner.send(data)
+            count = self.inner.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except OSError as error:
@@ -61,9 +80,9 @@ class Link:
 
     def _alert(self) -> OSError | None:
         """What the other side said before it hung up: in TLS 1.3 a refused certificate shows only after the handshake."""
-        if isinstance(self._inner, ssl.SSLSocket):
+        if isinstance(self.inner, ssl.SSLSocket):
             try:
-                self._inner.recv(1)
+                self.inner.recv(1)
             except ssl.SSLError as error:
                 return error if "ALERT" in (error.reason or "") or "REQUIRED" in (error.reason or "") else None
             except OSError:
@@ -72,21 +91,23 @@ class Link:
 
     def certificate_until_s(self) -> float | None:
         """Until when the other side's certificate is valid, seconds since 1970; None without TLS."""
-        shown = self._inner.getpeercert() if isinstance(self._inner, ssl.SSLSocket) else None
+        shown = self.inner.getpeercert() if isinstance(self.inner, ssl.SSLSocket) else None
         return ssl.cert_time_to_seconds(str(shown["notAfter"])) if shown and "notAfter" in shown else None
 
     def pending(self) -> int:
         """Bytes that TLS has read from the socket and not given yet: a poll does not see them."""
-        return self._inner.pending() if isinstance(self._inner, ssl.SSLSocket) else 0
+        return self.inner.pending() if isinstance(self.inner, ssl.SSLSocket) else 0
 
     def fileno(self) -> int:
-        return self._inner.fileno()
+        return self.inner.fileno()
 
     def setblocking(self, flag: bool) -> None:
-        self._inner.setblocking(flag)
+        self.inner.setblocking(flag)
 
     def close(self) -> None:
-        self._inner.close()
+        if self.inner.fileno() >= 0:
+            self._counter.ended()
+        self.inner.close()
 
 
 def open_link(
@@ -98,27 +119,26 @@ def open_link(
     closing: Callable[[], bool],
     timeout_s: float,
     where: str,
+    counter: Counter = UNCOUNTED,
 ) -> Link:
     """Connects. timeout_s: for each of look-up, TCP (over all addresses), TLS. Problem: why not; Interrupted: closing."""
     steps = _Steps(clock, wake, closing, timeout_s)
     steps.begin()
-    found = _look_up(address, steps, where)
+    found = _look_up(address, steps, where, counter)
     steps.begin()
-    plain = _connect(address, found, steps, where)
+    link = Link(_connect(address, found, steps, where, counter), counter)
     if context is None:
-        return Link(plain)
+        return link
     steps.begin()
     try:
-        wrapped = context.wrap_socket(plain, server_hostname=address.host, do_handshake_on_connect=False)
-    except BaseException:
-        plain.close()
-        raise
-    try:
+        wrapped = context.wrap_socket(link.inner, server_hostname=address.host, do_handshake_on_connect=False)
+        link.inner = wrapped
+        counter.opened(wrapped)
         _handshake(wrapped, address, steps, where)
     except BaseException:
-        wrapped.close()
+        link.close()
         raise
-    return Link(wrapped)
+    return link
 
 
 class _Steps:
@@ -156,7 +176,7 @@ class _Steps:
                 return
 
 
-def _look_up(address: Address, steps: _Steps, where: str) -> _Found:
+def _look_up(address: Address, steps: _Steps, where: str, counter: Counter) -> _Found:
     """In a thread of its own: the C library's look-up has no time limit. One that hangs ends when the resolver gives up."""
     result: list[_Found | OSError] = []
     done = threading.Event()
@@ -169,6 +189,7 @@ def _look_up(address: Address, steps: _Steps, where: str) -> _Found:
             result.append(error)
         done.set()
 
+    counter.looked_up()
     threading.Thread(target=look_up, name="sync look-up", daemon=True).start()
     while not done.is_set():
         try:
@@ -189,13 +210,14 @@ def _look_up(address: Address, steps: _Steps, where: str) -> _Found:
     return answer
 
 
-def _connect(address: Address, found: _Found, steps: _Steps, where: str) -> socket.socket:
+def _connect(address: Address, found: _Found, steps: _Steps, where: str, counter: Counter) -> socket.socket:
     last: OSError = OSError(errno.EHOSTUNREACH, "no address")
     for tried, (family, place) in enumerate(found):
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            counter.opened(sock)
             code = sock.connect_ex(place)
             if code == errno.EINPROGRESS:
                 # A dead IPv6 road must leave time for the IPv4 one.
@@ -207,9 +229,9 @@ def _connect(address: Address, found: _Found, steps: _Steps, where: str) -> sock
         except TimeoutError:
             last = TimeoutError()
         except BaseException:
-            sock.close()
+            _give_up(sock, counter)
             raise
-        sock.close()
+        _give_up(sock, counter)
     if isinstance(last, TimeoutError) or last.errno == errno.ETIMEDOUT:
         raise Problem(
             where=f"{where}.url",
@@ -227,6 +249,11 @@ def _connect(address: Address, found: _Found, steps: _Steps, where: str) -> sock
         what=f"{address} cannot be reached ({last.strerror})",
         remedy="Check this device's network; it is tried again.",
     )
+
+
+def _give_up(sock: socket.socket, counter: Counter) -> None:
+    counter.ended()
+    sock.close()
 
 
 def _handshake(wrapped: ssl.SSLSocket, address: Address, steps: _Steps, where: str) -> None:

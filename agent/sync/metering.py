@@ -1,8 +1,8 @@
 """Bytes as the SIM counts them: at the network interface, both directions, from /proc/net/dev.
 
 Where other programs share the interface, or it is the loopback or unknown, the agent's own connection is counted instead: what TCP says of
-the socket (TCP_INFO, retransmissions included) plus the headers of each segment, plus a fixed price for every attempt to connect and TLS
-handshake, which leave no socket to ask. The first is `measured`, the second `estimated`.
+the socket (TCP_INFO, retransmissions and attempts that fail included) plus the headers of each segment, plus a fixed price for looking up the
+name and for the packets that close a connection. The first is `measured`, the second `estimated`.
 """
 
 import array
@@ -10,7 +10,7 @@ import fcntl
 import socket
 import struct
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from agent.sync import wire
 
@@ -41,26 +41,18 @@ def _grown(before: int, now: int) -> int:
     return now
 
 
-class Counted(Protocol):
-    """A connection that is counted: agent/sync/link.py's Link is one."""
-
-    @property
-    def socket(self) -> socket.socket: ...
-
-
 class Meter:
     """Of one sync thread. interface: its name, None for the one that leads to the broker. shared: other programs use it too."""
 
-    def __init__(self, interface: str | None, *, shared: bool, proc: Path = Path("/proc"), tls: bool = False) -> None:
+    def __init__(self, interface: str | None, *, shared: bool, proc: Path = Path("/proc")) -> None:
         self._named = interface
         self._shared = shared
         self._dev = proc / "net" / "dev"
         self._route = proc / "net" / "route"
-        self._tls = tls
         self._socket: socket.socket | None = None
         self._socket_passed = Passed(0, 0)
         self._before: tuple[str, Passed] | None = None  # the counted interface and where it stood
-        self._owed = [0, 0]  # of attempts and of connections that have ended
+        self._owed = [0, 0]  # of look-ups and of connections that have ended
         self.leads_over: str | None = None  # the interface of the connection, or of the default route
 
     @property
@@ -85,23 +77,26 @@ class Meter:
         if self._socket is None:
             self.leads_over = default_interface(self._route) or self.leads_over
 
-    def attempt(self) -> None:
-        """An attempt to connect begins: charged ahead, for nothing can be asked of one that fails."""
-        self._owed[0] += (wire.TCP_OPEN_BYTES + (wire.HANDSHAKE_BYTES if self._tls else 0)) // 2
-        self._owed[1] += (wire.TCP_OPEN_BYTES + (wire.HANDSHAKE_BYTES if self._tls else 0)) // 2
+    def looked_up(self) -> None:
+        """A name was asked for: the question and the answer."""
+        self._owed[0] += wire.LOOKUP_BYTES // 2
+        self._owed[1] += wire.LOOKUP_BYTES // 2
 
-    def connected(self, link: socket.socket) -> None:
-        """The connection stands: counted from here."""
+    def opened(self, link: socket.socket) -> None:
+        """A connection begins: counted from its first packet. Again with what wraps it, TLS: the count goes on."""
         self._socket = link
-        self._socket_passed = tcp_passed(link)
-        self.leads_over = interface_of(link) or self.leads_over
+
+    def connected(self) -> None:
+        """It stands: it has the address of the interface that it goes over."""
+        if self._socket is not None:
+            self.leads_over = interface_of(self._socket) or self.leads_over
 
     def ended(self) -> None:
         """To be called before the socket is closed. What TCP had not sent yet may still go: it counts."""
         if self._socket is not None:
             passed = tcp_passed(self._socket).since(self._socket_passed)
-            self._owed[0] += passed.sent + tcp_unsent(self._socket)
-            self._owed[1] += passed.received
+            self._owed[0] += passed.sent + tcp_unsent(self._socket) + wire.CLOSE_BYTES // 2
+            self._owed[1] += passed.received + wire.CLOSE_BYTES // 2
         self._socket = None
         self._socket_passed = Passed(0, 0)
 
@@ -220,7 +215,7 @@ def tcp_unsent(connected: socket.socket) -> int:
         found = array.array("i", [0])
         fcntl.ioctl(connected.fileno(), 0x5411, found)  # SIOCOUTQ
         return found[0]
-    except OSError:
+    except (OSError, ValueError):  # ValueError: it is closed
         return 0
 
 

@@ -6,7 +6,7 @@ one window goes as zlib batches on `back/`. PUBACKs are written in groups and no
 import logging
 from collections import deque
 
-from agent.clock import Clock, Reading
+from agent.clock import Clock
 from agent.log import fact
 from agent.messages import batch, topics
 from agent.store import items
@@ -18,16 +18,14 @@ from agent.sync.connection import Connection
 from agent.sync.news import LIVE_EXPIRY_S, is_news
 from agent.sync.offset import Offset
 from agent.sync.outgoing import Counts, Out
+from agent.sync.puback import Pubacks
 from agent.sync.refusals import FAILURE, NO_SUBSCRIBER
 from agent.sync.session import Acknowledgement
 from agent.sync.stream import Stream
 from agent.sync.streams import LEAST_ROOM, Streams
+from agent.sync.utc import Utc
 
 PACE_S = 0.05
-# PUBACKs that wait to be written, and for how long at most.
-GROUP_ACKNOWLEDGED = 500
-GROUP_US = 250_000
-_READING_US = 1_000_000
 # How long a stream waits that the data budget has no room for, until it is asked again.
 _BLOCKED_US = 1_000_000
 _DONE_STREAMS = 8  # so many without anything to send are passed over before they are taken out of the order
@@ -53,11 +51,11 @@ class Sender:
         self._inflight_bytes = inflight_bytes
         self._clock = clock
         self._pace_us = round(pace_s * 1e6)
-        self._store_limit_s = store_limit_s
+        self._pubacks = Pubacks(store, clock, store_limit_s)
         self._compress = compress
         self.counts = counts if counts is not None else Counts()
         self._refusal: tuple[str, int] = ("", 0)  # topic, reason code
-        self._reading: Reading | None = None
+        self._utc = Utc(clock)
         self._budget = budget if budget is not None else Unlimited()
         self._tls = tls
         self._offset = Offset(device, spread)
@@ -69,8 +67,6 @@ class Sender:
         self._sent_bytes = 0
         self._messages = 0
         self._next_us = 0
-        self._acknowledged: list[int] = []
-        self._oldest_us = 0
 
     def refresh(self) -> None:
         """Looks which numbers were given since: to be called after commits."""
@@ -148,23 +144,13 @@ class Sender:
         self.counts.messages += 1
         self.counts.items += len(sent.ids)
         self.counts.unheard += mark.code == NO_SUBSCRIBER
+        self._pubacks.add(sent.ids)
         if sent.stream is not None:
             sent.stream.accepted()
-        if not self._acknowledged:
-            self._oldest_us = self._clock.boot_us()
-        self._acknowledged += sent.ids
 
     def write_acknowledged(self, *, all_of_them: bool = False) -> Ticket | None:
         """Gives the PUBACKs to the store when a group is together or old enough."""
-        due = len(self._acknowledged) >= GROUP_ACKNOWLEDGED or self._clock.boot_us() - self._oldest_us >= GROUP_US
-        if not self._acknowledged or not (due or all_of_them):
-            return None
-        ids, self._acknowledged = self._acknowledged, []
-        return self._store.submit(
-            lambda transaction: items.mark_acknowledged(transaction, ids),
-            ends_group=all_of_them,
-            timeout_s=self._store_limit_s,
-        )
+        return self._pubacks.write(all_of_them=all_of_them)
 
     def _has_room(self) -> bool:
         if len(self._sent) >= self._window or self._connection.room() <= 0:
@@ -214,7 +200,7 @@ class Sender:
         place = next((place for place, item in enumerate(stream.waiting) if self._is_live(item)), None)
         if place is not None and not backlog:
             item = stream.waiting[place]
-            wait_us = self._offset.wait_us(item.body, stream.text, self._utc_us())
+            wait_us = self._offset.wait_us(item.body, stream.text, self._utc.now_us())
             if wait_us > 0:
                 stream.later_us = now_us + wait_us
                 return False
@@ -237,19 +223,11 @@ class Sender:
         return count > 0
 
     def _is_live(self, item: Item) -> bool:
-        """Is this the first sending, is it still news, and small enough to go as it is? What is too large may still go compressed."""
+        """Is this the first sending, is it news, and small enough to go as it is? What is too large may still go compressed."""
         if item.state != items.PENDING or item.epoch != self._store.epoch:
             return False
-        if len(item.body) > self._connection.payload_limit(topics.live(self._device, item.stream_text)):
-            return False
-        return is_news(item.body, item.stream_text, self._utc_us())
-
-    def _utc_us(self) -> int | None:
-        """UTC, None when it is not known. Asking the system costs more than sending a message: once a second is enough."""
-        boot_us = self._clock.boot_us()
-        if self._reading is None or boot_us - self._reading.at_us >= _READING_US:
-            self._reading = self._clock.reading()
-        return boot_us + self._reading.utc_offset_us if self._reading.known else None
+        small = len(item.body) <= self._connection.payload_limit(topics.live(self._device, item.stream_text))
+        return small and is_news(item.body, item.stream_text, self._utc.now_us())
 
     def _send_live(self, item: Item, stream: Stream) -> bool:
         """False: the data budget has no room for it now."""
@@ -272,20 +250,12 @@ class Sender:
             self._too_large(found[0])
             return 1
         ids = [item.id for item in found[:count]]
-        return (
-            count if self._publish_if_allowed(self._out(topic, payload, None, ids, found[0].seq, stream, kind)) else 0
-        )
+        out = self._out(topic, payload, None, ids, found[0].seq, stream, kind)
+        return count if self._publish_if_allowed(out) else 0
 
     def _out(
-        self,
-        topic: str,
-        payload: bytes,
-        expiry_s: int | None,
-        ids: list[int],
-        first: int,
-        stream: Stream | None,
-        kind: str,
-    ) -> Out:
+        self, topic: str, payload: bytes, expiry_s: int | None, ids: list[int], first: int, stream: Stream | None, kind: str
+    ) -> Out:  # fmt: skip
         aliased = topic in self._aliased
         size = wire.message_bytes(len(payload), len(topic), tls=self._tls, aliased=aliased)
         return Out(topic, payload, expiry_s, ids, first, stream, kind, size)
@@ -312,20 +282,14 @@ class Sender:
         """It stays todo: another broker, or this one with a larger limit, may take it."""
         self.counts.too_large += 1
         if _now_and_then(self.counts.too_large):
-            log.warning(
-                fact("item too large for the broker", stream=item.stream_text, seq=item.seq, bytes=len(item.body))
-            )
+            log.warning(fact("item too large for the broker", stream=item.stream_text, seq=item.seq))
 
     def _refused(self, sent: Out, code: int) -> None:
-        """The broker has it not: the stream begins again at the refused number, after a pause that doubles."""
+        """The stream begins again at the refused number, after a pause that doubles."""
         self.counts.refused += 1
         self._refusal = sent.topic, code
-        if _now_and_then(self.counts.refused):
-            log.warning(
-                fact(
-                    "messages refused by the broker", topic=sent.topic, code=f"0x{code:02X}", count=self.counts.refused
-                )
-            )
+        if _now_and_then(count := self.counts.refused):
+            log.warning(fact("messages refused by the broker", topic=sent.topic, code=f"0x{code:02X}", count=count))
         if sent.stream is not None:
             sent.stream.again(sent.first, self._clock.boot_us())
             self.streams.sort()

@@ -63,18 +63,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         at_us = self.connected_utc_us if at_utc_us is None else at_utc_us
         return encode(
             Status(
-                d=self.device,
-                s=state,  # type: ignore[arg-type]
-                epoch=self.epoch,
-                boot=self.boot,
-                sess=self.session,
-                at=times.text_ms(at_us),
-                cfg=self.config_digest,
-                undated=self.undated,
-                why=why,
-                until=until,
+                d=self.device, s=state, epoch=self.epoch, boot=self.boot, sess=self.session, at=times.text_ms(at_us),  # type: ignore[arg-type]
+                cfg=self.config_digest, undated=self.undated, why=why, until=until,
             )
-        )
+        )  # fmt: skip
 
 
 def draw_identity(store: Store, device: str, config_digest: str, clock: Clock, timeout_s: float) -> Identity:
@@ -89,14 +81,8 @@ def draw_identity(store: Store, device: str, config_digest: str, clock: Clock, t
     with store.read() as connection:
         undated = reader.undated(connection)
     return Identity(
-        device=device,
-        epoch=epoch,
-        boot=boot,
-        session=session,
-        config_digest=config_digest,
-        connected_utc_us=utc_us(clock),
-        undated=undated,
-    )
+        device=device, epoch=epoch, boot=boot, session=session, config_digest=config_digest, connected_utc_us=utc_us(clock), undated=undated
+    )  # fmt: skip
 
 
 def utc_us(clock: Clock) -> int:

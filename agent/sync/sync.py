@@ -15,20 +15,22 @@ from agent.messages import topics
 from agent.messages.birth import Birth
 from agent.problems import Problem
 from agent.store.writer import Store
-from agent.sync import kinds, refusals, tls, wire
 from agent.sync import settings as sync_settings
+from agent.sync import tls
 from agent.sync.address import Address, read_address
+from agent.sync.attempts import SHORT_S, Attempts
 from agent.sync.budget import Budget
 from agent.sync.connection import open_connection
 from agent.sync.credentials import Watch, certificate_problem
 from agent.sync.ledger import Ledgers
 from agent.sync.link import Interrupted
+from agent.sync.metered import Metered, SpentError
 from agent.sync.metering import Meter
 from agent.sync.offset import SPREAD
 from agent.sync.outgoing import Counts
 from agent.sync.requests import Requests
 from agent.sync.sender import Sender
-from agent.sync.serve import LEDGER_S, Identity, Service, draw_identity, utc_us
+from agent.sync.serve import LEDGER_S, Service, draw_identity
 from agent.sync.session import LinkState, Will
 from agent.sync.states import Needs
 from agent.sync.wake import Wake
@@ -37,17 +39,10 @@ CONNECT_LIMIT_S = 2.0
 STORE_LIMIT_S = 5.0
 # After the last items: ledger, offline and DISCONNECT get this long at most.
 LAST_WORDS_S = 0.6
-# A connection that lived this long, and on which the broker took something, was a good one: the waits begin anew.
-GOOD_S = 20.0
-# So many that ended within this time after their CONNACK look like a second client with our id.
-SHORT_S, SHORT_TIMES = 5.0, 3
-
 # Changed passwords and certificates are looked for this often.
 _WATCH_S = 5.0
 # Without room in the data budget, it is asked again this often.
 _NO_ROOM_S = 10.0
-# The budget's last words get this long to be acknowledged.
-_CLOSING_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +51,15 @@ class _RenewedError(Exception):
     """A password or certificate was replaced: the connection is made anew with it."""
 
 
-class _SpentError(Exception):
-    """The data budget is spent, and the last words are said."""
-
-
 class Sync:
     """Made by `open_sync`. `state` may be read by any thread at any time."""
 
     def __init__(
         self, store: Store, settings: sync_settings.Config, *, device: str, birth: Callable[[], Birth], config_digest: str,
         clock: Clock, stop: threading.Event, rng: random.Random, ledger_s: float, address: Address, wake: Wake, requests: Requests, compress: bool,
-        budget: Budget | None, spread: float,
+        metered: Metered, spread: float,
     ) -> None:  # fmt: skip
-        self._budget = budget
+        self._metered = metered
         self._spread = spread
         self._store = store
         self._settings = settings
@@ -77,7 +68,6 @@ class Sync:
         self._config_digest = config_digest
         self._clock = clock
         self._stop = stop
-        self._rng = rng
         self._ledger_s = ledger_s
         self._address = address
         self._wake = wake
@@ -89,7 +79,7 @@ class Sync:
         self._compress = compress
         self._watch = Watch(settings)
         self._repeated = Repeated(log)
-        self._short = 0  # connections in a row that ended at once
+        self._attempts = Attempts(address, rng, settings.reconnect_max_s)
         self._acknowledged = False  # whether the broker took anything on the newest connection
         self._bytes = (0, 0)  # sent, received by connections that have ended
         self.state = LinkState(connected=False, broker=str(address), since_us=clock.boot_us())
@@ -109,7 +99,6 @@ class Sync:
             log.warning(fact("sync did not end in time", limit_s=final_send_s + LAST_WORDS_S))
 
     def _run(self) -> None:
-        tries = 0
         while not self._closing.is_set() and not self._stop.is_set():
             if not self._has_room():
                 continue
@@ -119,12 +108,8 @@ class Sync:
                 break
             except Interrupted:
                 break
-            except _SpentError:
-                tries = 0
-                self._tell(connected=False, session=None)
-                continue
-            except _RenewedError:
-                tries = 0
+            except (SpentError, _RenewedError):
+                self._attempts.begin_anew()
                 self._tell(connected=False, session=None)
                 continue
             except Problem as error:
@@ -140,33 +125,27 @@ class Sync:
                     what=f"it failed: {type(error).__name__}: {error}",
                     remedy="It is tried again; please report this.",
                 )
-            was_connected = self.state.connected
-            lived_s = (self._clock.boot_us() - (self.state.since_us if was_connected else began_us)) / 1e6
-            if was_connected and lived_s >= GOOD_S and self._acknowledged:
-                tries = 0
-            problem = self._judge(problem, was_connected, lived_s)
-            wait_s = self._rng.uniform(0.0, min(self._settings.reconnect_max_s, 2.0 ** min(tries, 20)))
-            tries += 1
+            finally:
+                self._metered.disconnected()
+            connected = self.state.connected
+            lived_s = (self._clock.boot_us() - (self.state.since_us if connected else began_us)) / 1e6
+            problem = self._attempts.judge(
+                problem, connected=connected, lived_s=lived_s, acknowledged=self._acknowledged
+            )
+            wait_s = self._attempts.wait_s()
             self._tell(connected=False, problem=str(problem), retry_s=round(wait_s, 3), session=None)
             self._repeated.fault("link", str(problem), self._clock.boot_us())
             self._wait(wait_s)
-        if self._budget is not None:
-            self._budget.close()
+        self._metered.close()
         if self.state.connected:
             self._tell(connected=False, session=None)
 
     def _has_room(self) -> bool:
         """Whether the data budget has room for a connection. When it has none, some time has passed at the return."""
-        budget = self._budget
-        if budget is None:
+        problem = self._metered.without_room()
+        if problem is None:
             return True
-        budget.step(at_once=True)
-        size = wire.connect_bytes(tls=self._address.tls)
-        if budget.may_connect(size):
-            return True
-        until = f" until {budget.until}" if budget.closed and budget.until else ""
-        problem = f"the data budget has no room for a connection{until} ({budget.report.why})"
-        self._tell(connected=False, problem=problem, session=None, budget=budget.report)
+        self._tell(connected=False, problem=problem, session=None, budget=self._metered.report)
         self._repeated.fault("budget", problem, self._clock.boot_us())
         self._clock.wait(self._closing, _NO_ROOM_S)
         return False
@@ -190,13 +169,6 @@ class Sync:
             return False
         return True
 
-    def _judge(self, problem: Problem, was_connected: bool, lived_s: float) -> Problem:
-        """A second client with this client id shows only by connections that end at once, one after another."""
-        self._short = self._short + 1 if was_connected and lived_s < SHORT_S else 0
-        if self._short >= SHORT_TIMES and "another client" not in problem.what:
-            return refusals.taken_over_silently(self._address, "mqtt", SHORT_TIMES)
-        return problem
-
     def _connect_and_serve(self) -> None:
         """Returns after an orderly end; raises what ended the connection otherwise."""
         identity = draw_identity(self._store, self._device, self._config_digest, self._clock, STORE_LIMIT_S)
@@ -206,8 +178,6 @@ class Sync:
             self._repeated.fault("certificate", str(certificate), self._clock.boot_us())
         else:
             self._repeated.gone("certificate", "this device's certificate is good for longer again")
-        if self._budget is not None:
-            self._budget.meter.attempt()
         will = Will(topic=topics.status(self._device), payload=identity.status("lost"))
         with open_connection(
             self._settings,
@@ -217,52 +187,33 @@ class Sync:
             wake=self._wake,
             closing=self._closing.is_set,
             timeout_s=CONNECT_LIMIT_S,
+            counter=self._metered.counter,
         ) as connection:
             self._tell(
                 connected=True, problem=None, retry_s=None, session=identity.session, connects=self.state.connects + 1
             )
             log.info(fact("connected", broker=self._address, session=identity.session))
-            if self._budget is not None:
-                self._budget.meter.connected(connection.socket)
+            self._metered.connected()
             sender = Sender(
-                self._store,
-                connection,
-                device=self._device,
-                window=min(self._settings.window, connection.limits.messages),
-                inflight_bytes=self._settings.inflight,
-                clock=self._clock,
-                counts=self._counts,
-                store_limit_s=STORE_LIMIT_S,
-                compress=self._compress,
-                budget=self._budget,
-                tls=self._address.tls,
-                spread=self._spread,
-            )
+                self._store, connection, device=self._device, window=min(self._settings.window, connection.limits.messages),
+                inflight_bytes=self._settings.inflight, clock=self._clock, counts=self._counts, store_limit_s=STORE_LIMIT_S,
+                compress=self._compress, budget=self._metered.allowance, tls=self._address.tls, spread=self._spread,
+            )  # fmt: skip
             try:
                 service = Service(
-                    self._store,
-                    connection,
-                    sender,
-                    self._ledgers,
-                    identity,
-                    self._birth,
-                    self._requests,
-                    self._clock,
-                    ledger_s=self._ledger_s,
-                    budget=self._budget,
-                    tls=self._address.tls,
-                )
+                    self._store, connection, sender, self._ledgers, identity, self._birth, self._requests, self._clock,
+                    ledger_s=self._ledger_s, budget=self._metered.allowance, tls=self._address.tls,
+                )  # fmt: skip
                 told_us = watched_us = self._clock.boot_us()
                 while not self._closing.is_set():
                     service.step()
-                    if self._budget is not None:
-                        self._look_at_budget(self._budget, service, identity)
+                    self._metered.look(service, identity)
                     if self._clock.boot_us() - told_us >= 1_000_000:
                         told_us = self._clock.boot_us()
                         self._tell(problem=sender.ails or (None if certificate is None else str(certificate)))
                         self._tell_counts(connection.sent_bytes, connection.received_bytes)
                         if told_us - self.state.since_us >= SHORT_S * 1e6:
-                            self._short = 0
+                            self._attempts.settled()
                             self._repeated.gone("link", f"the link to {self._address} is back")
                     if self._clock.boot_us() - watched_us >= _WATCH_S * 1e6:
                         watched_us = self._clock.boot_us()
@@ -273,19 +224,8 @@ class Sync:
                 service.end(self._send_until_us, self._end_us)
             finally:
                 self._acknowledged = connection.has_acknowledged
-                if self._budget is not None:
-                    self._budget.meter.ended()
-                    self._budget.forget_pending()
                 self._tell_counts(connection.sent_bytes, connection.received_bytes)
                 self._bytes = (self.state.sent_bytes, self.state.received_bytes)
-
-    def _look_at_budget(self, budget: Budget, service: Service, identity: Identity) -> None:
-        budget.step()
-        if budget.closed:
-            status = identity.status("held", utc_us(self._clock), why="budget", until=budget.until)
-            service.last_words(status, self._clock.boot_us() + round(_CLOSING_S * 1e6))
-            budget.said_last_words()
-            raise _SpentError
 
     def _tell(self, **changes: object) -> None:
         if "connected" in changes and changes["connected"] != self.state.connected:
@@ -296,16 +236,9 @@ class Sync:
         self._tell(
             sent_bytes=self._bytes[0] + sent_bytes,
             received_bytes=self._bytes[1] + received_bytes,
-            budget=None if self._budget is None else self._budget.report,
+            budget=self._metered.report,
             **msgspec.structs.asdict(self._counts),
         )
-
-
-def _resend_room(budget: Budget | None) -> Callable[[], int]:
-    """Bytes of bodies that one request may ask for: they travel compressed."""
-    if budget is None:
-        return lambda: 1 << 30
-    return lambda: max(0, budget.room(kinds.RESEND) * 2)
 
 
 @contextmanager
@@ -341,14 +274,15 @@ def open_sync(
     settings = msgspec.structs.replace(settings, keepalive_s=sync_settings.keepalive_s(settings, budget))
     counted = None
     if budget is not None:
-        meter = Meter(budget.interface, shared=budget.shared, tls=address.tls)
+        meter = Meter(budget.interface, shared=budget.shared)
         counted = Budget(store, budget, meter, clock, needs=needs, store_limit_s=STORE_LIMIT_S)
+    metered = Metered(counted, clock, tls=address.tls)
     with Wake() as wake:
         sync = Sync(
             store, settings, device=device, birth=birth, config_digest=config_digest, clock=clock, stop=stop, rng=rng,
             ledger_s=ledger_s, address=address, wake=wake,
-            requests=Requests(store, device, clock, allowed=allowed, says=says, store_limit_s=STORE_LIMIT_S, room=_resend_room(counted)),
-            compress=compress, budget=counted, spread=spread,
+            requests=Requests(store, device, clock, allowed=allowed, says=says, store_limit_s=STORE_LIMIT_S, room=metered.resend_room),
+            compress=compress, metered=metered, spread=spread,
         )  # fmt: skip
         try:
             yield sync

@@ -12,8 +12,12 @@ HANDSHAKE_BYTES = 6_500
 # PUBLISH beside topic and payload: fixed header 3, length of the topic 2, packet id 2, properties 1, expiry 5, alias 3.
 PUBLISH_BYTES = 16
 PUBACK_BYTES = 4
-# SYN, SYN-ACK, ACK, and FIN both ways, with their options.
-TCP_OPEN_BYTES = 300
+# A name's question and answer over UDP, for IPv4 and IPv6.
+LOOKUP_BYTES = 400
+# SYN, SYN-ACK, ACK with their options.
+_OPEN_BYTES = 60 + 60 + 52
+# FIN and its acknowledgement, both ways.
+CLOSE_BYTES = 4 * SEGMENT_BYTES
 # CONNECT with a will, CONNACK, SUBSCRIBE, SUBACK, DISCONNECT, the device's own retained status coming back.
 SESSION_BYTES = 1_500
 
@@ -36,4 +40,4 @@ def ping_bytes(*, tls: bool) -> int:
 
 def connect_bytes(*, tls: bool) -> int:
     """TCP, TLS and MQTT until items may go; status, birth and ledger are counted for themselves."""
-    return TCP_OPEN_BYTES + SESSION_BYTES + (HANDSHAKE_BYTES if tls else 0)
+    return LOOKUP_BYTES + _OPEN_BYTES + CLOSE_BYTES + SESSION_BYTES + (HANDSHAKE_BYTES if tls else 0)

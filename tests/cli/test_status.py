@@ -132,6 +132,22 @@ def test_what_the_running_agent_says_of_itself_is_shown_with_its_age(config: Pat
         assert part in text
 
 
+def test_the_data_budget_is_told_with_its_state_and_why(config: Path) -> None:
+    clock = SystemClock()
+    told = {"state": "closed", "month": 20_000_000, "used": 19_950_000, "left": 50_000, "today": 310_000, "how": "measured",
+            "until": "2026-12-01T00:00:00Z", "why": "the month's budget is spent", "parts": {}, "moves": []}  # fmt: skip
+    link = {"connected": False, "broker": "b:8883", "since_us": clock.boot_us(), "budget": told}
+    with running(config, clock):
+        path = config.parent / "data" / "state.json"
+        for budget, line in [
+            (told, "data: 19.95 of 20.00 MB used this month, 0.31 MB today (measured); closed: the month's budget is spent; nothing is sent until 2026-12-01T00:00:00Z"),
+            ({**told, "state": "full", "until": None}, "data: 19.95 of 20.00 MB used this month, 0.31 MB today (measured); full"),
+        ]:  # fmt: skip
+            state = {"at_us": clock.boot_us(), "boot": clock.boot_id(), "lanes": {}, "link": {**link, "budget": budget}}
+            path.write_text(json.dumps(state))
+            assert line in status.describe(collected(config, clock)).splitlines()
+
+
 def test_a_link_is_not_said_to_be_up_when_nobody_holds_it(config: Path) -> None:
     clock = ManualClock(10_000_000_000)
     link = {"connected": True, "broker": "b:8883", "since_us": clock.boot_us()}

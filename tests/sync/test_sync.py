@@ -142,6 +142,7 @@ def test_cut_and_restored(broker: Broker, tmp_path: Path) -> None:
                 until(lambda: sync.state.connected)
             all_arrived(heard, store)
             assert sync.state.connects >= 3
+        heard.wait(lambda: heard.states()[-1][1] == "offline")
         assert states(store) == {2}
         assert unacknowledged(heard.ledgers()[-1]) == 0
 
