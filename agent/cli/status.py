@@ -159,6 +159,8 @@ def describe(found: dict[str, Any]) -> str:
         notes += lane["problems"]
         lines += [f"  {note}" for note in notes]
     lines += ["", f"link: {_link_line(found)}"]
+    if isinstance(found["link"], dict):
+        lines += [f"  note: {remark}" for remark in found["link"].get("remarks") or ()]
     if isinstance(found["link"], dict) and found["link"].get("budget"):
         lines.append(f"data: {_budget(found['link']['budget'])}")
     lines.append("backlog: " + (", ".join(f"{stream} {count}" for stream, count in found["backlog"].items()) or "none"))

@@ -19,12 +19,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.problems import Problem
-from agent.sync import refusals, tls
+from agent.sync import granted, refusals, tls
 from agent.sync import settings as sync_settings
 from agent.sync.address import Address, read_address
-from agent.sync.client import SESSION_EXPIRY_S, Client, PublishProperties, connect, make_client, subscribe
+from agent.sync.client import Client, PublishProperties, connect, make_client, subscribe
 from agent.sync.link import UNCOUNTED, Counter, Interrupted, open_link
-from agent.sync.session import Acknowledgement, Limits, Message, Will
+from agent.sync.session import Acknowledgement, Message, Will
 from agent.sync.silence import Silence
 from agent.sync.wake import Wake
 
@@ -47,18 +47,25 @@ class Connection:
         self._refused: Problem | None = None
         self._silence = Silence(address, clock, where)
         self._aliases: dict[str, int] = {}
-        self._properties = PublishProperties(has_properties=client.protocol == paho.MQTTv5)
+        self._mqtt5 = client.protocol == paho.MQTTv5
+        self._properties = PublishProperties(has_properties=self._mqtt5)
         self.acknowledged: deque[Acknowledgement] = deque()
         self.received: deque[Message] = deque()
         self.session_present = False
         self.outstanding = 0  # PUBLISH packets without PUBACK
-        self.limits = Limits(
-            messages=65_535, packet_bytes=None, topic_aliases=0, keepalive_s=client.keepalive, session_expiry_s=0
-        )
+        self.limits = granted.read(None, keepalive_s=client.keepalive, mqtt5=self._mqtt5)
+        self._asked: dict[int, list[str]] = {}  # packet id → topics of a SUBSCRIBE
+        self.refused_topics: dict[str, int] = {}  # that this device may not subscribe to, and the reason code
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+
+    @property
+    def certificate_until_s(self) -> float | None:
+        """Until when the broker's certificate is valid, seconds since 1970; None without TLS."""
+        return self._client.link.certificate_until_s()
 
     @property
     def sent_bytes(self) -> int:
@@ -94,7 +101,7 @@ class Connection:
     ) -> int:
         """Hands one QoS 1 message to the socket; returns the id that its PUBACK will carry. The caller asks `room` and `payload_limit` first.
 
-        alias: a topic that comes often; it goes as a number after its first time, as far as the broker keeps numbers.
+        alias: a topic that comes often; it goes as a number after its first time, as far as the broker keeps numbers. retain: if the broker does.
         Problem: the link is lost.
         """
         self._raise_if_lost()
@@ -103,6 +110,7 @@ class Connection:
         if alias and not known and len(self._aliases) < self.limits.topic_aliases:
             number = self._aliases[topic] = len(self._aliases) + 1
         properties = self._properties.of(expiry_s, number, correlation)
+        retain = retain and self.limits.retains
         info = self._client.publish("" if known else topic, payload, qos=1, retain=retain, properties=properties)
         self._raise_if_lost()
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -112,8 +120,8 @@ class Connection:
         return info.mid
 
     def subscribe(self, topics: list[str]) -> None:
-        """QoS 1. In MQTT 5 what this device itself publishes does not come back."""
-        subscribe(self._client, topics)
+        """QoS 1. In MQTT 5 what this device itself publishes does not come back. What the broker refuses comes to stand in `refused_topics`."""
+        self._asked.update(subscribe(self._client, topics))
         self._raise_if_lost()
 
     def poll(self, timeout_s: float) -> None:
@@ -163,13 +171,19 @@ class Connection:
             return Problem(
                 where=f"{self._where}.url",
                 what=f"{self._address} ended the connection before it answered{detail}",
-                remedy='Check that an MQTT 5 broker listens there (protocol = "3.1.1" for an older one), and that a TLS port is reached by mqtts://.',
+                remedy=f"Check that {self._wanted}, and that a TLS port is reached by mqtts://.",
             )
         return Problem(
             where=f"{self._where}.url",
             what=f"the connection to {self._address} ended: {how}{detail}",
             remedy="A new connection is tried.",
         )
+
+    @property
+    def _wanted(self) -> str:
+        if self._mqtt5:
+            return 'an MQTT 5 broker listens there (older ones need `protocol = "3.1.1"`)'
+        return 'a broker of MQTT 3.1.1 listens there (`protocol = "5"` otherwise)'
 
     def _on_connect(
         self,
@@ -181,16 +195,15 @@ class Connection:
     ) -> None:
         if reason.is_failure:
             self._refused = refusals.connack(reason.value, refusals.words(properties), self._address, self._where)
+            if reason.value == refusals.NO_RETAIN and self._client.retains:
+                self._refused = granted.RetainRefusedError.of(self._refused)
             return
-        self._accepted = True
-        self.session_present = flags.session_present
-        self.limits = Limits(
-            messages=getattr(properties, "ReceiveMaximum", 65_535),
-            packet_bytes=getattr(properties, "MaximumPacketSize", None),
-            topic_aliases=getattr(properties, "TopicAliasMaximum", 0),
-            keepalive_s=self._client.keepalive,
-            session_expiry_s=getattr(properties, "SessionExpiryInterval", SESSION_EXPIRY_S),
+        limits = granted.read(
+            properties, keepalive_s=self._client.keepalive, mqtt5=self._mqtt5, retains=self._client.retains
         )
+        self._refused = granted.problem(limits, self._address, self._where)
+        if self._refused is None:
+            self._accepted, self.session_present, self.limits = True, flags.session_present, limits
 
     def _on_disconnect(
         self,
@@ -213,6 +226,13 @@ class Connection:
         self.outstanding -= 1
         self._silence.acknowledged()
         self.acknowledged.append(Acknowledgement(mid=mid, code=reason.value))
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        for topic, reason in zip(self._asked.pop(mid, []), reasons, strict=False):
+            if reason.is_failure:
+                self.refused_topics[topic] = reason.value
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         properties = message.properties
@@ -240,15 +260,17 @@ def open_connection(
     timeout_s: float = 2.0,
     where: str = "mqtt",
     counter: Counter = UNCOUNTED,
+    retain: bool = True,
 ) -> Iterator[Connection]:
     """Connects and waits for CONNACK. timeout_s: for each of name look-up, TCP, TLS, CONNACK; `wake` with `closing` ends the wait at once.
 
     Problem: why there is no connection, with the remedy; Interrupted: closing. Leaving the `with` closes the socket; without `disconnect`
-    before, the broker then publishes the will. counter: is told of each socket from its first packet to its last.
+    before, the broker then publishes the will. counter: is told of each socket from its first packet to its last. retain: the
+    will is to be retained; RetainRefusedError: this broker takes none that is.
     """
     address = read_address(settings, where)
     context = tls.open_context(settings, where) if address.tls else None
-    client = make_client(settings, client_id, will)
+    client = make_client(settings, client_id, will, retain=retain)
     link = open_link(
         address, context, clock=clock, wake=wake, closing=closing, timeout_s=timeout_s, where=where, counter=counter
     )
@@ -265,7 +287,7 @@ def open_connection(
                 raise Problem(
                     where=f"{where}.url",
                     what=f"{address} accepted the connection but sent no CONNACK in {timeout_s:g} s",
-                    remedy="Check that an MQTT 5 broker listens there and is not overloaded; it is tried again.",
+                    remedy=f"Check that {connection._wanted} and is not overloaded; it is tried again.",
                 )
             connection.poll(left_s)
         yield connection

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.problems import Problem
 from agent.sync import settings as sync_settings
+from agent.sync.address import Address
 from agent.values import Secret
 
 SOON_S = 30 * 86_400
@@ -69,6 +70,14 @@ def certificate_problem(settings: sync_settings.Config, utc_s: float, where: str
             remedy=remedy,
         )
     return None
+
+
+def broker_certificate(until_s: float | None, utc_s: float, address: Address) -> str | None:
+    """A word about the broker's own certificate when it ends within 30 days. until_s: None without TLS."""
+    if until_s is None or until_s - utc_s >= SOON_S:
+        return None
+    day, days = datetime.fromtimestamp(until_s, UTC).strftime("%Y-%m-%d"), int((until_s - utc_s) // 86_400)
+    return f"the certificate of {address} expires on {day}, in {days} days: no device will connect then. Renew it at the broker"
 
 
 def password(settings: sync_settings.Config) -> Secret | None:

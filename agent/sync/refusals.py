@@ -6,6 +6,7 @@ from agent.sync.address import Address
 TAKEN_OVER = 0x8E
 NO_SUBSCRIBER = 0x10
 FAILURE = 0x80
+NO_RETAIN = 0x9A
 
 _CONNACK: dict[int, tuple[str, str, str]] = {
     # code: (key, what {0} does, remedy)
@@ -30,11 +31,19 @@ _CONNACK: dict[int, tuple[str, str, str]] = {
     0x8A: ("url", "{0} has banned this device", "Lift the ban at the broker."),
     0x8C: ("user", "{0} wants another way to authenticate", "Allow user and password, or certificates, at the broker."),
     0x97: ("url", "{0} says that this device's quota is used up", "Raise the quota at the broker."),
+    NO_RETAIN: ("url", "{0} takes no retained messages", "Allow retained messages at the broker."),
+    0x9B: (
+        "url",
+        "{0} takes no messages of QoS 1",
+        "Allow QoS 1 at the broker: without it nothing is ever acknowledged.",
+    ),
     0x9C: ("url", "{0} says: use another server", "Set `url` to the other server."),
     0x9D: ("url", "{0} says: the server has moved", "Set `url` to the new server."),
     0x9F: ("url", "{0} says that this device connects too often", "It is tried again, less often."),
 }
 _DISCONNECT: dict[int, tuple[str, str]] = {
+    0x87: ("{0} no longer authorises this device", "Look at the broker's access rules for this device."),
+    0x89: ("{0} is too busy", "A new connection is tried."),
     0x8B: ("{0} is shutting down", "A new connection is tried."),
     0x8D: ("{0} heard nothing in time (keepalive)", "A new connection is tried; look at the network."),
     TAKEN_OVER: (
@@ -43,7 +52,23 @@ _DISCONNECT: dict[int, tuple[str, str]] = {
     ),
     0x93: ("{0} says that its receive maximum was exceeded", "Set `window` lower."),
     0x95: ("{0} refuses a packet as too large", "Raise the broker's maximum packet size."),
+    0x96: (
+        "{0} says that messages come too fast",
+        "Raise the broker's limit of messages a second, or set `window` lower.",
+    ),
     0x97: ("{0} says that this device's quota is used up", "Raise the quota at the broker."),
+    0x98: ("{0} was told to end this connection", "Ask who looks after the broker."),
+    0x9C: ("{0} says: use another server", "Set `url` to the other server."),
+    0x9D: ("{0} says: the server has moved", "Set `url` to the new server."),
+    0x9F: ("{0} says that this device connects too often", "It is tried again, less often."),
+}
+# Of a PUBACK: why a message was not taken, and what to do.
+_PUBACK: dict[int, tuple[str, str]] = {
+    0x83: ("for a reason of its own", "Look into its log"),
+    0x87: ("because this device may not publish there", "Let it write to its own branch, `edge/v1/{site}/{device}/#`"),
+    0x90: ("because of its topic", "Allow topics of eight levels below `edge/`"),
+    0x97: ("because this device's quota is used up", "Raise the quota at the broker"),
+    0x99: ("because of its payload", "Let the broker take any bytes as payload"),
 }
 
 
@@ -72,6 +97,17 @@ def taken_over_silently(address: Address, where: str, times: int) -> Problem:
         what=f"{address} ended {times} connections in a row, each within seconds of accepting them: perhaps another client uses this device's client id",
         remedy="Give each device its own name; otherwise look into the broker's log.",
     )
+
+
+def message(topic: str, code: int) -> str:
+    """A PUBACK with a reason to refuse."""
+    why, remedy = _PUBACK.get(code, ("", "Look into its log"))
+    return f"the broker refuses {topic} {why + ' ' if why else ''}(0x{code:02X}). {remedy}; it is sent again"
+
+
+def subscription(topic: str, code: int) -> str:
+    """A SUBACK with a reason to refuse."""
+    return f"the broker does not let this device subscribe to {topic} (0x{code:02X}): no request reaches it. Correct the broker's access rules"
 
 
 def _said(what: str, code: int, text: str) -> str:

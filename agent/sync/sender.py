@@ -12,7 +12,7 @@ from agent.messages import batch, topics
 from agent.store import items
 from agent.store.items import Item
 from agent.store.writer import Store, Ticket
-from agent.sync import kinds, wire
+from agent.sync import kinds, refusals, wire
 from agent.sync.allowance import Allowance, Unlimited
 from agent.sync.connection import Connection
 from agent.sync.news import LIVE_EXPIRY_S, is_news
@@ -64,8 +64,7 @@ class Sender:
         self._resend: deque[Item] = deque()
         self._sent: dict[int, Out] = {}
         self._parked: Out | None = None  # ready, but too large for the bytes that may still go out
-        self._sent_bytes = 0
-        self._messages = 0
+        self._sent_bytes = self._messages = 0
         self._next_us = 0
 
     def refresh(self) -> None:
@@ -93,21 +92,21 @@ class Sender:
     def ails(self) -> str | None:
         """What keeps items back although the link is there."""
         if self.streams.refused:
-            return f"the broker refuses messages (0x{self._refusal[1]:02X}). Look into its log; they are sent again"
+            return refusals.message(*self._refusal)
         if self.counts.too_large:
             return f"{self.counts.too_large} items are larger than the broker's maximum packet size. Raise it; they stay here"
         return None
 
     @property
     def resending(self) -> bool:
-        """Something that was asked for waits to be handed over."""
+        """What was asked for waits to be handed over."""
         return bool(self._resend)
 
     @property
     def resent(self) -> bool:
         """Everything that was asked for is acknowledged by the broker."""
-        on_their_way = (*self._sent.values(), *filter(None, [self._parked]))
-        return not self._resend and all(out.stream is not None for out in on_their_way)
+        on_their_way = (*self._sent.values(), self._parked)
+        return not self._resend and all(out is None or out.stream is not None for out in on_their_way)
 
     def resend(self, asked: list[Item]) -> None:
         """Items of one stream of one epoch, in order, that go out on `back/` again."""
@@ -261,10 +260,10 @@ class Sender:
         return Out(topic, payload, expiry_s, ids, first, stream, kind, size)
 
     def _publish_if_allowed(self, out: Out) -> bool:
-        if not self._budget.allows(out.kind, out.wire_bytes):
-            return False
-        self._publish(out)
-        return True
+        allowed = self._budget.allows(out.kind, out.wire_bytes)
+        if allowed:
+            self._publish(out)
+        return allowed
 
     def _publish(self, out: Out) -> None:
         if not self._bytes_left(out):

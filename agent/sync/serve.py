@@ -1,28 +1,28 @@
 """What is said on one connection: status, birth and ledger first, then items, answers to requests, and the orderly end."""
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
 
 from agent.clock import Clock
-from agent.log import fact
 from agent.messages import times, topics
 from agent.messages.birth import Birth
+from agent.messages.commands import COMMANDS
 from agent.messages.envelope import encode
 from agent.messages.status import Status
 from agent.store import items, kept, reader
 from agent.store.transaction import Transaction
 from agent.store.writer import Store
-from agent.sync import kinds, states, wire
+from agent.sync import kinds, refusals, states
 from agent.sync.allowance import Allowance, Unlimited
 from agent.sync.births import Births
 from agent.sync.connection import Connection
 from agent.sync.held import Held
 from agent.sync.ledger import Ledgers
 from agent.sync.requests import Requests
+from agent.sync.says import Said, Says
 from agent.sync.sender import Sender
 from agent.sync.session import Message
 
@@ -32,18 +32,6 @@ LEDGER_S = 900.0
 STATUS_AGAIN_S = 5.0
 
 log = logging.getLogger(__name__)
-
-
-class Says(msgspec.Struct):
-    """A message beside the items, waiting for a place among the broker's."""
-
-    topic: str
-    payload: bytes
-    retain: bool = True
-    expiry_s: int | None = None
-    correlation: bytes | None = None
-    sure: bool = False  # the data budget is not asked: it was asked for the whole connection
-    kind: str = kinds.CONTROL
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +89,6 @@ class Service:
     ) -> None:  # fmt: skip
         self._store = store
         self._budget = budget if budget is not None else Unlimited()
-        self._tls = tls
         self._state = self._budget.state
         self._held = Held(store, clock, sender.streams, self._budget.room, store_limit_s=store_limit_s)
         self._connection = connection
@@ -113,9 +100,7 @@ class Service:
         self._ledger_us = round(ledger_s * 1e6)
         self._store_limit_s = store_limit_s
         self._online = identity.status("online")
-        self._says: deque[Says] = deque()
-        self._ledger_mid: int | None = None
-        self._own_mids: dict[int, int] = {}  # → bytes on the link
+        self._says = Says(connection, self._budget, clock, tls=tls)
         self._ledger_due_us = 0
         self._status_us = clock.boot_us() - round(STATUS_AGAIN_S * 1e6)  # the first time at once
         self._status_due = False
@@ -128,7 +113,10 @@ class Service:
         self._say(topics.status(device), self._online, sure=True)
         self._look_at_birth(sure=True)
         self._say_ledger(sure=True)
-        connection.subscribe([topics.commands(device), topics.status(device)])
+        commands = [topics.commands(device)]
+        if not connection.limits.wildcards:
+            commands = [topics.command(device, name) for name in COMMANDS]
+        connection.subscribe([*commands, topics.status(device)])
         for asked in requests.carry_on():
             self._resend(asked)
 
@@ -141,7 +129,7 @@ class Service:
             self._sender.refresh()
         self._periodic(now_us)
         self._held.step(self._budget.state)
-        self._flush()
+        self._says.flush()
         pause_s = self._sender.pump()
         self._sender.write_acknowledged()
         self._connection.poll(min(limit_s, pause_s))
@@ -152,7 +140,7 @@ class Service:
         self._sender.hurry()
         while self._clock.boot_us() < send_until_us:
             self.step(min(STEP_S, self._left_s(send_until_us)))
-            if self._sender.idle and not self._says:
+            if self._sender.idle and not self._says.waits:
                 break
         self.last_words(self._identity.status("offline", utc_us(self._clock)), end_us)
 
@@ -166,9 +154,8 @@ class Service:
         with suppress(TimeoutError):  # a slow store must not turn an orderly end into a lost link
             self._say_ledger(limit_s=self._left_s(end_us) / 2, sure=True)
         self._say(topics.status(self._identity.device), status, sure=True)
-        self._own_mids.clear()
-        while (self._says or self._own_mids) and self._clock.boot_us() < end_us:
-            self._flush()
+        while self._says.busy and self._clock.boot_us() < end_us:
+            self._says.flush()
             self._connection.poll(min(STEP_S, self._left_s(end_us)))
             self._take()
         self._connection.disconnect()
@@ -189,11 +176,21 @@ class Service:
         if self._status_due and now_us - self._status_us >= STATUS_AGAIN_S * 1e6:
             self._status_due, self._status_us = False, now_us
             self._say(topics.status(self._identity.device), self._online)
+        for topic in self._says.due_again():
+            self._say_again(topic)
         if self._resends and self._sender.resent:
             self._resends = False
             self._requests.sent()
         while self._requests.waiting and not self._sender.resending:
             self._answer(self._requests.waiting.popleft())
+
+    @property
+    def ails(self) -> str | None:
+        """What does not go as it should although the link is there."""
+        told = self._sender.ails or self._says.ails
+        for topic, code in self._connection.refused_topics.items():
+            return told or refusals.subscription(topic, code)
+        return told
 
     @property
     def _ledger_every_us(self) -> int:
@@ -217,44 +214,26 @@ class Service:
         self._say(topic, payload, sure=sure, kind=kinds.LEDGER)
 
     def _say(self, topic: str, payload: bytes, *, sure: bool = False, kind: str = kinds.CONTROL) -> None:
-        # A newer one takes the place of one that waits.
-        for waiting in [one for one in self._says if one.topic == topic and one.retain]:
-            self._says.remove(waiting)
-        self._says.append(Says(topic, payload, sure=sure, kind=kind))
+        self._says.say(Said(topic=topic, payload=payload, sure=sure, kind=kind))
 
-    def _flush(self) -> None:
-        for one in list(self._says):
-            if self._connection.room() <= 0:
-                return
-            size = wire.message_bytes(len(one.payload), len(one.topic), tls=self._tls)
-            if not one.sure and not self._budget.allows(one.kind, size):
-                continue
-            self._says.remove(one)
-            if len(one.payload) > self._connection.payload_limit(one.topic):
-                log.warning(
-                    fact("larger than the broker's maximum packet size", topic=one.topic, bytes=len(one.payload))
-                )
-                continue
-            mid = self._connection.publish(
-                one.topic, one.payload, retain=one.retain, expiry_s=one.expiry_s, correlation=one.correlation
-            )
-            self._own_mids[mid] = size
-            self._budget.hand(one.kind, size)
-            if one.topic == topics.ledger(self._identity.device):
-                self._ledger_mid = mid
+    def _say_again(self, topic: str) -> None:
+        """The broker refused it."""
+        device = self._identity.device
+        if topic == topics.status(device):
+            self._say(topic, self._online)
+        elif topic == topics.birth(device):
+            self._births.again()
+        else:
+            self._say_ledger()
+
+    def _accepted(self, topic: str) -> None:
+        if topic == topics.ledger(self._identity.device):
+            self._ledgers.confirmed()
 
     def _take(self) -> None:
         while self._connection.acknowledged:
             mark = self._connection.acknowledged.popleft()
-            if mark.mid in self._own_mids:
-                self._budget.arrived(self._own_mids.pop(mark.mid))
-                if mark.mid == self._ledger_mid and mark.code < 0x80:
-                    self._ledgers.confirmed()
-                elif mark.code >= 0x80:
-                    log.warning(
-                        fact("status, birth, ledger or an answer refused by the broker", code=f"0x{mark.code:02X}")
-                    )
-            else:
+            if not self._says.take(mark, self._accepted):
                 self._sender.acknowledge(mark)
         while self._connection.received:
             self._receive(self._connection.received.popleft())
@@ -278,9 +257,9 @@ class Service:
         if outcome.effect.ledger:
             self._say_ledger()
         if outcome.topic is not None:
-            self._says.append(
-                Says(outcome.topic, outcome.payload, retain=False, expiry_s=3600, correlation=outcome.correlation)
-            )
+            self._says.say(
+                Said(topic=outcome.topic, payload=outcome.payload, retain=False, expiry_s=3600, correlation=outcome.correlation)
+            )  # fmt: skip
 
     def _resend(self, asked: list[items.Item]) -> None:
         self._resends = True

@@ -51,7 +51,7 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
 
     messages, items: acknowledged by the broker since the start; resent: asked for again; unheard: messages that nobody subscribed to;
     refused: messages the broker did not take (their items stay to be sent); corrupt: items whose bytes had changed on the disk;
-    retry_s: the wait before the next attempt, null while connected. budget: null without one.
+    retry_s: the wait before the next attempt, null while connected. remarks: what works less well with this broker. budget: null without one.
     """
 
     connected: bool
@@ -70,4 +70,5 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     too_large: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
+    remarks: tuple[str, ...] = ()
     budget: Report | None = None

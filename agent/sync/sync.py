@@ -15,13 +15,13 @@ from agent.messages import topics
 from agent.messages.birth import Birth
 from agent.problems import Problem
 from agent.store.writer import Store
+from agent.sync import granted, tls
 from agent.sync import settings as sync_settings
-from agent.sync import tls
 from agent.sync.address import Address, read_address
 from agent.sync.attempts import SHORT_S, Attempts
 from agent.sync.budget import Budget
-from agent.sync.connection import open_connection
-from agent.sync.credentials import Watch, certificate_problem
+from agent.sync.connection import Connection, open_connection
+from agent.sync.credentials import Watch, broker_certificate, certificate_problem
 from agent.sync.ledger import Ledgers
 from agent.sync.link import Interrupted
 from agent.sync.metered import Metered, SpentError
@@ -30,7 +30,7 @@ from agent.sync.offset import SPREAD
 from agent.sync.outgoing import Counts
 from agent.sync.requests import Requests
 from agent.sync.sender import Sender
-from agent.sync.serve import LEDGER_S, Service, draw_identity
+from agent.sync.serve import LEDGER_S, Identity, Service, draw_identity
 from agent.sync.session import LinkState, Will
 from agent.sync.states import Needs
 from agent.sync.wake import Wake
@@ -80,6 +80,7 @@ class Sync:
         self._watch = Watch(settings)
         self._repeated = Repeated(log)
         self._attempts = Attempts(address, rng, settings.reconnect_max_s)
+        self._retain = True  # the will; some brokers take none that is retained
         self._acknowledged = False  # whether the broker took anything on the newest connection
         self._bytes = (0, 0)  # sent, received by connections that have ended
         self.state = LinkState(connected=False, broker=str(address), since_us=clock.boot_us())
@@ -108,6 +109,9 @@ class Sync:
                 break
             except Interrupted:
                 break
+            except granted.RetainRefusedError:
+                self._retain = False
+                continue
             except (SpentError, _RenewedError):
                 self._attempts.begin_anew()
                 self._tell(connected=False, session=None)
@@ -180,19 +184,14 @@ class Sync:
             self._repeated.gone("certificate", "this device's certificate is good for longer again")
         will = Will(topic=topics.status(self._device), payload=identity.status("lost"))
         with open_connection(
-            self._settings,
-            client_id=topics.client_id(self._device),
-            will=will,
-            clock=self._clock,
-            wake=self._wake,
-            closing=self._closing.is_set,
-            timeout_s=CONNECT_LIMIT_S,
-            counter=self._metered.counter,
-        ) as connection:
+            self._settings, client_id=topics.client_id(self._device), will=will, clock=self._clock, wake=self._wake,
+            closing=self._closing.is_set, timeout_s=CONNECT_LIMIT_S, counter=self._metered.counter, retain=self._retain,
+        ) as connection:  # fmt: skip
             self._tell(
                 connected=True, problem=None, retry_s=None, session=identity.session, connects=self.state.connects + 1
             )
             log.info(fact("connected", broker=self._address, session=identity.session))
+            self._remark(connection, identity)
             self._metered.connected()
             sender = Sender(
                 self._store, connection, device=self._device, window=min(self._settings.window, connection.limits.messages),
@@ -210,7 +209,7 @@ class Sync:
                     self._metered.look(service, identity)
                     if self._clock.boot_us() - told_us >= 1_000_000:
                         told_us = self._clock.boot_us()
-                        self._tell(problem=sender.ails or (None if certificate is None else str(certificate)))
+                        self._tell(problem=service.ails or (None if certificate is None else str(certificate)))
                         self._tell_counts(connection.sent_bytes, connection.received_bytes)
                         if told_us - self.state.since_us >= SHORT_S * 1e6:
                             self._attempts.settled()
@@ -226,6 +225,14 @@ class Sync:
                 self._acknowledged = connection.has_acknowledged
                 self._tell_counts(connection.sent_bytes, connection.received_bytes)
                 self._bytes = (self.state.sent_bytes, self.state.received_bytes)
+
+    def _remark(self, connection: Connection, identity: Identity) -> None:
+        """What works less well with this broker."""
+        found = granted.remarks(connection.limits, self._address)
+        soon = broker_certificate(connection.certificate_until_s, identity.connected_utc_us / 1e6, self._address)
+        self._tell(remarks=(*found, *([] if soon is None else [soon])))
+        if self.state.remarks:
+            self._repeated.fault("broker", "; ".join(self.state.remarks), self._clock.boot_us())
 
     def _tell(self, **changes: object) -> None:
         if "connected" in changes and changes["connected"] != self.state.connected:

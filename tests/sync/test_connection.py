@@ -169,7 +169,10 @@ def test_small_limits_of_a_broker_are_known() -> None:
         (0x85, "mqtt.url", "client id"),
         (0x86, "mqtt.password_file", "user or password"),
         (0x87, "mqtt.user", "does not authorise"),
-        (0x9B, "mqtt.url", "refuses the connection (0x9B)"),
+        (0x9B, "mqtt.url", "takes no messages of QoS 1 (0x9B)"),
+        (0x97, "mqtt.url", "quota is used up"),
+        (0x9C, "mqtt.url", "use another server"),
+        (0x81, "mqtt.url", "refuses the connection (0x81)"),
     ],
 )
 def test_each_refusal_has_its_own_words(code: int, where: str, words: str) -> None:
