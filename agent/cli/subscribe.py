@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--site", help="only devices of this site")
     parser.add_argument("--device", help="only devices of this name, or site/name")
+    parser.add_argument(
+        "--share",
+        metavar="GROUP",
+        help="one of several workers on this file: each item goes to one of them (a shared subscription)",
+    )
     parser.add_argument(
         "--from",
         dest="start",
@@ -90,13 +95,17 @@ def _run(arguments: argparse.Namespace) -> int:
     from agent.subscriber.errors import SubscriberError
     from agent.subscriber.receive import Settings, receive
     from agent.subscriber.view import open_view
+    from agent.subscriber.workers import take_place
 
     site, name = _device(arguments.site, arguments.device)
     try:
-        subscriptions(site, name)
+        subscriptions(site, name, arguments.share)
     except ValueError as error:
         raise Problem(
-            where="--site, --device", what=str(error), remedy="Give the names of the config", code=Exit.COMMAND_LINE
+            where="--site, --device, --share",
+            what=str(error),
+            remedy="Give the names of the config",
+            code=Exit.COMMAND_LINE,
         ) from None
     try:
         at = arguments.url and broker(
@@ -110,9 +119,14 @@ def _run(arguments: argparse.Namespace) -> int:
     asked = period.period(arguments.report) if arguments.report else None
     whole_period = False
     clock = _Clock()
-    settings = Settings(site=site, name=name, ask_after_s=arguments.ask_after, for_s=arguments.for_s)
     stop = threading.Event()
-    with open_view(arguments.store, arguments.start) as view, _signals(stop):
+    with ExitStack() as stack:
+        place = stack.enter_context(take_place(arguments.store)) if arguments.share else None
+        settings = Settings(
+            site=site, name=name, ask_after_s=arguments.ask_after, for_s=arguments.for_s, share=arguments.share, place=place
+        )  # fmt: skip
+        view = stack.enter_context(open_view(arguments.store, arguments.start, shared=arguments.share is not None))
+        stack.enter_context(_signals(stop))
 
         def found() -> list[verdict.DeviceVerdict]:
             return [

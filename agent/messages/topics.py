@@ -72,13 +72,14 @@ def answer(device: str, caller: str) -> str:
     return f"{root(device)}/ans/{caller}"
 
 
-def subscriptions(site: str | None = None, name: str | None = None) -> list[str]:
-    """What a subscriber takes: of one device, of a site, or of all."""
-    for word in (site, name):
+def subscriptions(site: str | None = None, name: str | None = None, share: str | None = None) -> list[str]:
+    """What a subscriber takes: of one device, of a site, or of all. share: the group of which each item goes to one member."""
+    for word in (site, name, share):
         if word is not None and not _NAME.fullmatch(word):
             raise ValueError(f"{word!r} is no name: lower case letters, digits, - and _, at most 63, no - or _ first")
     base = f"{ROOT}/{site or '+'}/{name or '+'}"
-    return [f"{base}/{rest}" for rest in ("status", "birth", "ledger", "live/#", "back/#")]
+    items = base if share is None else f"$share/{share}/{base}"
+    return [*(f"{base}/{rest}" for rest in ("status", "birth", "ledger")), f"{items}/live/#", f"{items}/back/#"]
 
 
 def parse(topic: str) -> Topic | None:

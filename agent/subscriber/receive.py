@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.messages import times, topics
 from agent.messages.commands import ResendRequest
 from agent.messages.envelope import encode
-from agent.subscriber import asks
+from agent.subscriber import asks, workers
 from agent.subscriber.broker import Broker, Client, refused
 from agent.subscriber.errors import SubscriberError
 from agent.subscriber.state import client_id
@@ -48,7 +48,8 @@ class Clock(Protocol):
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """site, name: one device, one site, or all. ask_after_s: how long a number may be missing before it is asked for (2 × keepalive of the
-    devices); caller: who asks, a name. for_s: when to stop, else never.
+    devices); caller: who asks, a name. for_s: when to stop, else never. share: the group of workers of which each item goes to one; place: which
+    of them this is.
     """
 
     site: str | None = None
@@ -56,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ask_after_s: float = 60.0
     caller: str = "subscriber"
     for_s: float | None = None
+    share: str | None = None
+    place: int | None = None
 
 
 def receive(
@@ -136,7 +139,7 @@ class _Link:
         self._client = self._new_client()
 
     def _new_client(self) -> mqtt.Client:
-        client = Client(self._broker, client_id(self._view.connection))
+        client = Client(self._broker, client_id(self._view.connection, self._settings.place))
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -210,6 +213,9 @@ class _Link:
         if not self.connected or not self._may_ask or self._clock.steady_s() - self._asked_s < 1.0:
             return
         self._asked_s = self._clock.steady_s()
+        place = self._settings.place
+        if place is not None and not workers.may_ask(self._view.connection, place, self._clock.utc_s()):
+            return
         for device, request in asks.due(
             self._view.connection,
             self._clock.utc_s(),
@@ -251,7 +257,10 @@ class _Link:
             problem, final = refused(self._broker, code)
             self._refusal = _Lost(problem, final=final)
             return
-        client.subscribe([(topic, 1) for topic in topics.subscriptions(self._settings.site, self._settings.name)])
+        client.subscribe([(topic, 1) for topic in self._topics()])
+
+    def _topics(self) -> list[str]:
+        return topics.subscriptions(self._settings.site, self._settings.name, self._settings.share)
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: Properties | None

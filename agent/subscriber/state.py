@@ -14,10 +14,10 @@ from pathlib import Path
 
 from agent.subscriber.errors import SubscriberError
 
-VERSION = 3
+VERSION = 4
 # What is a function of the set of messages, and of `from`.
 VIEW_TABLES = ("item", "conflict", "received", "ledger", "entry", "link", "root", "status", "birth")
-_BUSY_TIMEOUT_S = 5.0
+_BUSY_TIMEOUT_S = 30.0  # others hold it for a group of messages
 
 _TABLES = """
 CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -78,8 +78,9 @@ CREATE VIEW events AS SELECT device, substr(stream, 7) AS lane, json_extract(bod
 CREATE VIEW gaps AS SELECT device, stream, json_extract(body, '$.gap[0]') AS from_utc, json_extract(body, '$.gap[1]') AS to_utc, epoch
   FROM winning WHERE kind = 'gap';
 """
-# Views of later versions: a file of an older one gets those of today.
+# Which worker asks the devices; which of its ledgers a number was asked by (asks.py). And views: a file of an older version gets those of today.
 _SECOND = """
+CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), place INTEGER NOT NULL, until_s REAL NOT NULL) STRICT;
 DROP VIEW IF EXISTS audit;
 DROP VIEW IF EXISTS raw_results;
 DROP VIEW IF EXISTS undated;
@@ -141,8 +142,9 @@ def _second() -> str:
 
 
 @contextmanager
-def open_state(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file, made when it is absent, with FILE.lock beside it for its one writer; transactions are the caller's.
+def open_state(path: Path, *, shared: bool = False) -> Iterator[sqlite3.Connection]:
+    """The file, made when it is absent, with FILE.lock beside it for its one writer; transactions are the caller's. shared: there may be other
+    writers that say so, too.
 
     SubscriberError when it is no such file, not writable, or in use. Readers open the file by themselves.
     """
@@ -152,14 +154,14 @@ def open_state(path: Path) -> Iterator[sqlite3.Connection]:
             lock.open("w") as held,
             closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)) as connection,
         ):
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(held, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             _prepare(connection, path)
             yield connection
     except BlockingIOError:
         raise SubscriberError(
             where=str(path),
             what="another subscriber writes to this file",
-            remedy="Stop it, or give --store a file of its own",
+            remedy="Stop it, give --store a file of its own, or let several share it with --share",
         ) from None
     except OSError as error:
         raise SubscriberError(
@@ -188,18 +190,40 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: the broker forgets a message once it is acknowledged, so the commit before it must be on the medium.
     connection.execute("PRAGMA synchronous = FULL")
-    if found == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_second()} PRAGMA user_version = {VERSION}; COMMIT;")
-    elif found < VERSION:
-        connection.executescript(f"BEGIN IMMEDIATE; {_second()} PRAGMA user_version = {VERSION}; COMMIT;")
+    if found == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found == VERSION:  # another worker was faster
+        connection.execute("COMMIT")
+        return
+    statements = (_TABLES if found == 0 else "") + _second() + f"PRAGMA user_version = {VERSION};"
+    try:
+        for statement in _statements(statements):
+            connection.execute(statement)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
-def client_id(connection: sqlite3.Connection) -> str:
-    """The same for the life of the file, so that the broker keeps this subscriber's session."""
+def _statements(text: str) -> Iterator[str]:
+    """One by one: `executescript` would end the transaction."""
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def client_id(connection: sqlite3.Connection, place: int | None = None) -> str:
+    """The same for the life of the file, so that the broker keeps this subscriber's session. place: of one worker among several."""
     connection.execute(
         "INSERT OR IGNORE INTO setting VALUES ('client_id', ?)", (f"edge-agent-subscriber-{secrets.token_hex(8)}",)
     )
-    return str(connection.execute("SELECT value FROM setting WHERE key = 'client_id'").fetchone()[0])
+    name = str(connection.execute("SELECT value FROM setting WHERE key = 'client_id'").fetchone()[0])
+    return name if place is None else f"{name}-{place}"
 
 
 def dump(connection: sqlite3.Connection) -> list[tuple[object, ...]]:

@@ -235,7 +235,7 @@ class View:
 
 
 @contextmanager
-def open_view(path: Path, start: int | None = None) -> Iterator[View]:
-    """The state file, for its one writer. SubscriberError as `state.open_state`."""
-    with open_state(path) as connection:
+def open_view(path: Path, start: int | None = None, *, shared: bool = False) -> Iterator[View]:
+    """The state file, for its one writer, or for several that share it. SubscriberError as `state.open_state`."""
+    with open_state(path, shared=shared) as connection:
         yield View(connection, start)

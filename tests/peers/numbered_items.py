@@ -57,12 +57,12 @@ def append_events(store: Store, lane: str, count: int) -> None:
 def summary_body(
     transaction: Transaction, stream: str, start_us: int, grain_s: int, seen: int = 100
 ) -> Callable[[int], bytes]:
-    epoch, boot = transaction.epoch_text, transaction.boot
+    device, epoch, boot = transaction.device, transaction.epoch_text, transaction.boot
 
     def make(seq: int) -> bytes:
         return envelope.encode(
             summary.Summary(
-                d=DEVICE, epoch=epoch, st=stream, seq=seq, of=seq, at=times.text_ms(start_us + grain_s * 1_000_000),
+                d=device, epoch=epoch, st=stream, seq=seq, of=seq, at=times.text_ms(start_us + grain_s * 1_000_000),
                 tq=envelope.Quality(s="ntp", e=3), boot=boot, w=(times.text_s(start_us), grain_s), cfg=CONFIG_DIGEST, cover=1.0,
                 fr=summary.Inputs(seen=seen, gated=seen - 30, inf=28, drop=1, fail=1),
                 models={
@@ -79,12 +79,12 @@ def summary_body(
 
 
 def event_body(transaction: Transaction, stream: str, at_us: int) -> Callable[[int], bytes]:
-    epoch, boot = transaction.epoch_text, transaction.boot
+    device, epoch, boot = transaction.device, transaction.epoch_text, transaction.boot
 
     def make(seq: int) -> bytes:
         return envelope.encode(
             event.Event(
-                d=DEVICE, epoch=epoch, st=stream, seq=seq, of=seq, at=times.text_ms(at_us), tq=envelope.Quality(s="ntp", e=3),
+                d=device, epoch=epoch, st=stream, seq=seq, of=seq, at=times.text_ms(at_us), tq=envelope.Quality(s="ntp", e=3),
                 boot=boot, t=(times.text_ms(at_us), None), rule="person-at-dock", sev="warn", phase="start", track=None,
                 model="faces", label="face", score=0.9, box=None, zone=None, media=None,
             )
@@ -93,9 +93,9 @@ def event_body(transaction: Transaction, stream: str, at_us: int) -> Callable[[i
     return make
 
 
-def birth(store: Store) -> births.Birth:
+def birth(store: Store, device: str = DEVICE) -> births.Birth:
     return births.Birth(
-        d=DEVICE, epoch=store.epoch_text, prev=None, why="new", boot=store.boot, at=times.text_ms(utc_us()), agent="0", os=None,
+        d=device, epoch=store.epoch_text, prev=None, why="new", boot=store.boot, at=times.text_ms(utc_us()), agent="0", os=None,
         hw=births.Hardware(model=None, machine="x86_64", ram_mb=None, cores=None), cfg=CONFIG_DIGEST,
         tq=envelope.Quality(s="ntp", e=3), lanes={}, streams={}, cmds={"resend": 1},
     )  # fmt: skip

@@ -34,7 +34,7 @@ def syncing(
 ) -> Iterator[Sync]:  # fmt: skip
     settings = Config(url=url, **{"reconnect_max_s": 1.0, **more})  # type: ignore[arg-type]
     with open_sync(
-        store, settings, device=device, birth=lambda: birth(store), config_digest=CONFIG_DIGEST, clock=clock or SystemClock(),
+        store, settings, device=device, birth=lambda: birth(store, device), config_digest=CONFIG_DIGEST, clock=clock or SystemClock(),
         stop=threading.Event(), rng=random.Random(1), ledger_s=ledger_s, compress=compress, spread=spread, budget=budget, needs=needs,
     ) as sync:  # fmt: skip
         yield sync
