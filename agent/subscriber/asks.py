@@ -1,9 +1,13 @@
-"""Which numbers to ask a device for again, and when: at most 200 on their way a device, each at most 5 times, with growing pauses."""
+"""Which numbers to ask a device for again, and when: at most 200 on their way a device, with growing pauses, until 5 asks were in vain.
+
+An ask was in vain when a ledger that is newer than it still does not name the number, and it has not come. A device that says nothing is asked for a
+ledger, too: silence proves nothing, and a number that is given up is never complete again.
+"""
 
 import sqlite3
 from collections.abc import Callable
 
-from agent.messages.commands import ResendArguments, ResendRequest
+from agent.messages.commands import LedgerRequest, ResendArguments, ResendRequest
 from agent.subscriber import ranges
 from agent.subscriber.streams import GIVEN_UP, MOST_ASKS
 from agent.subscriber.verdict import DeviceVerdict, verdicts
@@ -11,12 +15,15 @@ from agent.subscriber.verdict import DeviceVerdict, verdicts
 MOST_NUMBERS = 200
 MOST_BYTES = 1_000_000
 LONGEST_PAUSE_S = 3_600.0
-_ASKABLE = (None, "online", "held")  # a device that is not there would only use up the tries
+# One that is not there, or whose data budget is spent, hears nothing.
+_ASKABLE = (None, "online")
+
+Asked = ResendRequest | LedgerRequest
 
 
 def due(
     connection: sqlite3.Connection, now_s: float, *, age_s: float, caller: str, new_id: Callable[[], str]
-) -> list[tuple[str, ResendRequest]]:
+) -> list[tuple[str, Asked]]:
     """(device, request) pairs to publish now; that they were asked is written down in this call's transaction.
 
     age_s: how long a number must have been missing (2 × the device's keepalive: it may still be on its way). Call it after a ledger came,
@@ -24,11 +31,12 @@ def due(
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        requests: list[tuple[str, ResendRequest]] = []
+        requests: list[tuple[str, Asked]] = []
         for verdict in verdicts(connection, now_s):
             if verdict.state != "moved" and verdict.status in _ASKABLE:
-                _note_missing(connection, verdict, now_s, age_s)
-                requests += _requests(connection, verdict.device, now_s, age_s, caller, new_id)
+                heard = _heard(connection, verdict.device)
+                _note_missing(connection, verdict, now_s, age_s, heard)
+                requests += _requests(connection, verdict.device, now_s, age_s, heard, caller, new_id)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -42,11 +50,22 @@ def outstanding(connection: sqlite3.Connection) -> bool:
     return bool(found[0])
 
 
-def _note_missing(connection: sqlite3.Connection, verdict: DeviceVerdict, now_s: float, age_s: float) -> None:
-    """Table `ask` follows what is missing: resolved numbers leave it, new ones enter while there is room."""
+def _heard(connection: sqlite3.Connection, device: str) -> int:
+    """Grows with each newer ledger of the device, on whatever branch of a fork."""
+    (found,) = connection.execute(
+        "SELECT coalesce(sum(n), 0) FROM ledger WHERE epoch IN (SELECT epoch FROM root WHERE device = ?)", (device,)
+    ).fetchone()
+    return int(found)
+
+
+def _note_missing(
+    connection: sqlite3.Connection, verdict: DeviceVerdict, now_s: float, age_s: float, heard: int
+) -> None:
+    """Table `ask` follows what is missing: resolved numbers leave it, new ones enter while there is room, asks in vain are counted."""
     connection.execute(
-        "UPDATE ask SET tries = ? WHERE device = ? AND tries = ? AND next_s <= ?",
-        (GIVEN_UP, verdict.device, MOST_ASKS, now_s),
+        "UPDATE ask SET tries = CASE WHEN tries + 1 >= ?1 THEN ?2 ELSE tries + 1 END"
+        " WHERE device = ?4 AND asks > 0 AND tries < ?1 AND next_s <= ?5 AND heard <> ?3",
+        (MOST_ASKS, GIVEN_UP, heard, verdict.device, now_s),
     )
     missing = {(one.epoch, one.stream): one.missing for one in verdict.streams if one.missing}
     vain = {(one.epoch, one.stream): one.unreachable for one in verdict.streams if one.unreachable}
@@ -67,27 +86,35 @@ def _note_missing(connection: sqlite3.Connection, verdict: DeviceVerdict, now_s:
                 return
             if (epoch, stream, seq) not in known:
                 connection.execute(
-                    "INSERT OR IGNORE INTO ask VALUES (?, ?, ?, ?, ?, 0, ?)",
-                    (epoch, stream, seq, verdict.device, now_s, now_s + age_s),
+                    "INSERT OR IGNORE INTO ask VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?)",
+                    (epoch, stream, seq, verdict.device, now_s, heard, now_s + age_s),
                 )
                 open_numbers += 1
 
 
 def _requests(
-    connection: sqlite3.Connection, device: str, now_s: float, age_s: float, caller: str, new_id: Callable[[], str]
-) -> list[tuple[str, ResendRequest]]:
+    connection: sqlite3.Connection,
+    device: str,
+    now_s: float,
+    age_s: float,
+    heard: int,
+    caller: str,
+    new_id: Callable[[], str],
+) -> list[tuple[str, Asked]]:
     numbers: dict[tuple[str, str], list[int]] = {}
-    for epoch, stream, seq, tries in connection.execute(
-        "SELECT epoch, stream, seq, tries FROM ask WHERE device = ? AND tries < ? AND next_s <= ? ORDER BY epoch, stream, seq",
+    silent = False
+    for epoch, stream, seq, asks, before in connection.execute(
+        "SELECT epoch, stream, seq, asks, heard FROM ask WHERE device = ? AND tries < ? AND next_s <= ? ORDER BY epoch, stream, seq",
         (device, MOST_ASKS, now_s),
     ).fetchall():
         numbers.setdefault((epoch, stream), []).append(seq)
-        pause_s = min(LONGEST_PAUSE_S, age_s * 2.0 ** (tries + 1))
+        silent = silent or (asks > 0 and before == heard)
+        pause_s = min(LONGEST_PAUSE_S, age_s * 2.0 ** min(asks + 1, 30))
         connection.execute(
-            "UPDATE ask SET tries = tries + 1, next_s = ? WHERE epoch = ? AND stream = ? AND seq = ?",
-            (now_s + pause_s, epoch, stream, seq),
+            "UPDATE ask SET asks = asks + 1, heard = ?, next_s = ? WHERE epoch = ? AND stream = ? AND seq = ?",
+            (heard, now_s + pause_s, epoch, stream, seq),
         )
-    return [
+    found: list[tuple[str, Asked]] = [
         (
             device,
             ResendRequest(
@@ -100,3 +127,4 @@ def _requests(
         )
         for (epoch, stream), some in numbers.items()
     ]
+    return [*found, (device, LedgerRequest(id=new_id(), caller=caller))] if silent else found

@@ -227,7 +227,7 @@ class _Link:
         # A new reason to ask comes with a message, or with time while something is being asked for.
         self._may_ask = asks.outstanding(self._view.connection)
 
-    def _publish(self, device: str, request: ResendRequest) -> None:
+    def _publish(self, device: str, request: asks.Asked) -> None:
         properties = _properties(PacketTypes.PUBLISH)
         properties.MessageExpiryInterval = ASK_EXPIRY_S
         properties.ResponseTopic = topics.answer(device, self._settings.caller)
@@ -236,7 +236,8 @@ class _Link:
         # Said in the body too: a bridge or a broker of MQTT 3.1.1 loses the properties.
         exp = times.text_ms(round((self._clock.utc_s() + ASK_EXPIRY_S) * 1e6))
         payload = encode(msgspec.structs.replace(request, exp=exp))
-        self._client.publish(topics.command(device, "resend"), payload, qos=1, properties=properties)
+        name = "resend" if isinstance(request, ResendRequest) else "ledger"
+        self._client.publish(topics.command(device, name), payload, qos=1, properties=properties)
 
     def close(self) -> None:
         with suppress(OSError, ValueError):

@@ -45,8 +45,6 @@ CREATE TABLE start (epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT N
 CREATE TABLE repeated (device TEXT NOT NULL, stream TEXT NOT NULL, duplicates INTEGER NOT NULL, PRIMARY KEY (device, stream)) STRICT, WITHOUT ROWID;
 CREATE TABLE unreadable (id INTEGER PRIMARY KEY, device TEXT NOT NULL, topic TEXT NOT NULL, digest BLOB NOT NULL, epoch TEXT, stream TEXT, seq INTEGER,
   why TEXT NOT NULL, copies INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE (topic, digest)) STRICT;
-CREATE TABLE ask (epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL, device TEXT NOT NULL, since_s REAL NOT NULL, tries INTEGER NOT NULL,
-  next_s REAL NOT NULL, PRIMARY KEY (epoch, stream, seq)) STRICT, WITHOUT ROWID;
 
 -- Of each first sending the newest content; a number with two contents is none.
 CREATE VIEW winning AS SELECT * FROM item AS mine
@@ -78,8 +76,12 @@ CREATE VIEW events AS SELECT device, substr(stream, 7) AS lane, json_extract(bod
 CREATE VIEW gaps AS SELECT device, stream, json_extract(body, '$.gap[0]') AS from_utc, json_extract(body, '$.gap[1]') AS to_utc, epoch
   FROM winning WHERE kind = 'gap';
 """
-# Which worker asks the devices; which of its ledgers a number was asked by (asks.py). And views: a file of an older version gets those of today.
+# Which worker asks the devices, and for what; views: a file of an older version gets those of today.
 _SECOND = """
+DROP TABLE IF EXISTS ask;
+-- asks: how often; tries: of those, in vain; heard: how far the device's ledgers were at the last ask.
+CREATE TABLE ask (epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL, device TEXT NOT NULL, since_s REAL NOT NULL, asks INTEGER NOT NULL,
+  tries INTEGER NOT NULL, heard INTEGER NOT NULL, next_s REAL NOT NULL, PRIMARY KEY (epoch, stream, seq)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), place INTEGER NOT NULL, until_s REAL NOT NULL) STRICT;
 DROP VIEW IF EXISTS audit;
 DROP VIEW IF EXISTS raw_results;

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from agent.messages import batch, topics
-from agent.messages.commands import ResendRequest
+from agent.messages.commands import LedgerRequest, ResendRequest
 from agent.messages.envelope import Quality, encode
 from agent.messages.ledger import Ledger, Lost, Older, StreamLedger
 from agent.messages.status import Status
@@ -141,6 +141,12 @@ class DeviceModel:
                 else:
                     self.out += [(topics.live(self.d, stream), body) for body in arrived]
                 numbers.acknowledged.update(seq for seq in chosen if self.rng.random() >= no_puback)
+
+    def asked(self, request: ResendRequest | LedgerRequest) -> None:
+        if isinstance(request, LedgerRequest):
+            self.publish_ledger()
+        else:
+            self.resend(request)
 
     def resend(self, request: ResendRequest) -> None:
         for epoch in self.store.epochs:

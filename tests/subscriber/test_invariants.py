@@ -43,7 +43,7 @@ class Run:
         )
         for device, request in requests:
             assert device == self.device.d
-            self.device.resend(request)
+            self.device.asked(request)
         return len(requests)
 
     def settle(self) -> DeviceVerdict:
@@ -89,6 +89,14 @@ def check(run: Run, verdict: DeviceVerdict) -> None:
         not run.view.connection.execute("SELECT 1 FROM gaps WHERE epoch = ?", (epoch,)).fetchone()
         for epoch in verdict.orphans
     )
+    # A number that a restored card has forgotten, and that nothing which arrived has named, only a gap can tell.
+    known = dict(run.view.connection.execute("SELECT epoch, max(hi) FROM entry GROUP BY epoch"))
+    for epoch in run.device.store.epochs:
+        known[epoch.text] = max([known.get(epoch.text, 0), *(one.hi for one in epoch.streams.values())])
+
+    def named(label: str) -> set[tuple[str, int]]:
+        return {(epoch, seq) for epoch, seq in run.device.made[label][1] if seq <= known.get(epoch, 0)}
+
     for label, (second, homes) in run.device.made.items():
         moment_us = T0_US + second * 1_000_000
         assert (
@@ -97,11 +105,11 @@ def check(run: Run, verdict: DeviceVerdict) -> None:
             or homes & open_numbers
             or any(epoch in verdict.orphans for epoch, _ in homes)
             or any(since <= moment_us <= until for since, until in gaps)
-            or (not homes and no_gap_item)
+            or (not named(label) and no_gap_item)
         ), f"{label} is missing and nothing says so"
     if verdict.state == "complete":
-        numbered = {label for label, (_, homes) in run.device.made.items() if homes}
-        assert numbered == set(seen), "complete, but the view is not what the device numbered"
+        numbered = {label for label in run.device.made if named(label)}
+        assert numbered <= set(seen), "complete, but the view is not what the device numbered"
 
 
 FAULTS = {
@@ -221,11 +229,16 @@ def test_numbers_that_never_come_are_given_up(tmp_path: Path) -> None:
         run.device.send(drop=1.0, most=100)
         run.device.publish_ledger()
         run.deliver(1.0)
-        rounds = []
-        for _ in range(8):
+        rounds: list[str] = []
+        for turn in range(12):
             run.now_s += 2 * asks.LONGEST_PAUSE_S
-            rounds.append(len(asks.due(view.connection, run.now_s, age_s=AGE_S, caller="t", new_id=lambda: "id")))
-        assert rounds == [0, 1, 1, 1, 1, 1, 0, 0]  # the first only notes that they are missing
+            if turn > 3:
+                run.device.publish_ledger()
+                run.deliver(1.0)
+            found = asks.due(view.connection, run.now_s, age_s=AGE_S, caller="t", new_id=lambda: "id")
+            rounds.append(" ".join(type(request).__name__[:1] for _, request in found))
+        # The first only notes that they are missing. While the device is silent, nothing is in vain and a ledger is asked for, too.
+        assert rounds == ["", "R", "R L", "R L", "R", "R", "R", "R", "", "", "", ""]
         (verdict,) = verdicts(view.connection, run.now_s, silent_after_s=1e9)
         assert verdict.streams[0].unreachable == [(1, 6)]
         assert not verdict.streams[0].missing

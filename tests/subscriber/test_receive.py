@@ -61,9 +61,12 @@ class Publisher:
         assert subscribed.wait(LIMIT_S)
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        request = decode(message.payload, ResendRequest)
-        self.requests.append((request, message))
-        self.device.resend(request)
+        if message.topic == topics.command(self.device.d, "ledger"):
+            self.device.publish_ledger()
+        else:
+            request = decode(message.payload, ResendRequest)
+            self.requests.append((request, message))
+            self.device.resend(request)
         self._send()
 
     def _send(self) -> list[mqtt.MQTTMessageInfo]:
