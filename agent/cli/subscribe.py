@@ -5,10 +5,11 @@ devices had numbered is here; 1: something is missing, lost, unknown or came wit
 """
 
 import argparse
+import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from agent.problems import Exit, Problem
 
 if TYPE_CHECKING:
     from agent.subscriber.period import Line, Period
+    from agent.subscriber.verdict import DeviceVerdict
     from agent.subscriber.view import View
 
 
@@ -73,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust instead of the system's")
     parser.add_argument("--cert-file", type=Path, metavar="FILE", help="this subscriber's certificate")
     parser.add_argument("--key-file", type=Path, metavar="FILE", help="its key")
+    parser.add_argument("--protocol", choices=("5", "3.1.1"), default="5", help="MQTT version of the broker (5)")
     parser.add_argument("--allow-plaintext", action="store_true", help="let mqtt:// leave this machine unencrypted")
 
 
@@ -111,6 +114,7 @@ def _run(arguments: argparse.Namespace) -> int:
         at = arguments.url and broker(
             arguments.url, user=arguments.user, password_file=arguments.password_file, ca_file=arguments.ca_file,
             cert_file=arguments.cert_file, key_file=arguments.key_file, allow_plaintext=arguments.allow_plaintext,
+            protocol=arguments.protocol,
         )  # fmt: skip
         if at:
             at.tls()  # files that cannot be used are named before anything else happens
@@ -141,15 +145,20 @@ def _run(arguments: argparse.Namespace) -> int:
         for path in arguments.files:
             _import(view, path, clock.utc_s())
         failure: SubscriberError | None = None
+        live = at and not (arguments.json or arguments.report) and sys.stdout.isatty()
+        shown = _Live(view, found, clock) if live else None
         if at:
             try:
                 receive(
                     view, at, settings, clock=clock, stop=stop,
-                    log=lambda text: print(text, file=sys.stderr, flush=True),
+                    log=shown.note if shown else lambda text: print(text, file=sys.stderr, flush=True),
+                    look=shown.draw if shown else None,
                     until=(lambda: whole(found())) if arguments.until_complete else None,
                 )  # fmt: skip
             except SubscriberError as error:  # what the file holds is told all the same
                 failure = error
+        if shown:
+            shown.end()
         last = found()
         if asked is not None:
             of_period = period.lines(view.connection, last, asked, clock.utc_s())
@@ -162,6 +171,30 @@ def _run(arguments: argparse.Namespace) -> int:
     if failure is not None:
         raise failure
     return int(Exit.DONE if (report.complete(last) if asked is None else whole_period) else Exit.NO)
+
+
+class _Live:
+    """The table on the terminal."""
+
+    def __init__(self, view: "View", found: "Callable[[], list[DeviceVerdict]]", clock: "_Clock") -> None:
+        from agent.subscriber import table
+
+        self._view, self._found, self._clock, self._table = view, found, clock, table
+        self._note = ""
+        print(table.CLEAR, end="", flush=True)
+
+    def note(self, text: str) -> None:
+        self._note = text
+        self.draw()
+
+    def draw(self) -> None:
+        columns, lines = shutil.get_terminal_size()
+        heard = dict(self._view.connection.execute("SELECT device, heard_s FROM device"))
+        text = self._table.screen(self._found(), heard, self._clock.utc_s(), columns, lines, self._note)
+        print(text, end="", flush=True)
+
+    def end(self) -> None:
+        print(self._table.CLEAR, end="\x1b[H", flush=True)
 
 
 def _of_period(found: "list[Line]", asked: "Period", arguments: argparse.Namespace) -> str:

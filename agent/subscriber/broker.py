@@ -4,12 +4,14 @@ import ipaddress
 import socket
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.subscriber.errors import SubscriberError
@@ -29,6 +31,7 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    protocol: Literal["5", "3.1.1"] = "5"
 
     def __repr__(self) -> str:
         return f"Broker({self.address})"
@@ -69,10 +72,25 @@ class Client(mqtt.Client):
     """paho with a socket of ours: paho leaves its own open when TLS fails. `_create_socket` is not public."""
 
     def __init__(self, at: Broker, client_id: str) -> None:
-        super().__init__(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True)
+        if at.protocol == "5":
+            super().__init__(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True)
+        else:  # a session that is kept, as in MQTT 5
+            super().__init__(
+                CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv311, manual_ack=True, clean_session=False
+            )  # fmt: skip
         self._at, self._context = at, at.tls()
         if at.user is not None:
             self.username_pw_set(at.user, at.password)
+
+    def open(self, keepalive_s: int, *, session_expiry_s: int, receive_maximum: int) -> None:
+        """Sends CONNECT; the session of before goes on."""
+        if self._at.protocol != "5":
+            self.connect(self._at.host, self._at.port, keepalive_s)
+            return
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = session_expiry_s
+        properties.ReceiveMaximum = receive_maximum
+        self.connect(self._at.host, self._at.port, keepalive_s, clean_start=False, properties=properties)
 
     def _create_socket(self) -> Any:
         plain = socket.create_connection((self._at.host, self._at.port), timeout=CONNECT_LIMIT_S)
@@ -94,6 +112,7 @@ def broker(
     cert_file: Path | None = None,
     key_file: Path | None = None,
     allow_plaintext: bool = False,
+    protocol: Literal["5", "3.1.1"] = "5",
 ) -> Broker:
     """From the command's options. SubscriberError for an address that is none, plain text over a network, a password that is not there."""
     try:
@@ -132,7 +151,7 @@ def broker(
             ) from None
     return Broker(
         host=host, port=port or _PORTS[parts.scheme], secure=secure, user=user, password=password,
-        ca_file=ca_file, cert_file=cert_file, key_file=key_file,
+        ca_file=ca_file, cert_file=cert_file, key_file=key_file, protocol=protocol,
     )  # fmt: skip
 
 
@@ -155,7 +174,8 @@ def refused(at: Broker, cause: Exception | ReasonCode) -> tuple[SubscriberError,
                 f"it refuses {who}: {name}", "Check --user, --password-file and the broker's access list"
             ), True
         if cause.value in (0x84, 0x01):
-            return at.problem(f"it does not speak MQTT 5: {name}", "Use a broker of MQTT 5"), True
+            remedy = "Give --protocol 3.1.1" if at.protocol == "5" else "Leave --protocol out"
+            return at.problem(f"it does not speak MQTT {at.protocol}: {name}", remedy), True
         if cause.value in (0x85, 0x02):
             return at.problem(f"it refuses the client id: {name}", "Let it accept edge-agent-subscriber-*"), True
         return at.problem(f"it refuses the connection: {name}", "Look at the broker's log"), False

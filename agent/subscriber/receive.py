@@ -70,9 +70,10 @@ def receive(
     stop: threading.Event,
     log: Callable[[str], None] = lambda _: None,
     until: Callable[[], bool] | None = None,
+    look: Callable[[], None] | None = None,
 ) -> None:
     """Until `stop` is set, `for_s` is over, or `until()` is true; it is asked when a ledger has come in this connection, then after
-    commits, at most once a second. log: one line a fact.
+    commits, at most once a second. log: one line a fact. look: called once a second or so while connected.
 
     SubscriberError when the broker refuses this subscriber (password, certificate, rights) at the first connect, or never answered.
     """
@@ -81,7 +82,7 @@ def receive(
     connected_once = False
     problem: SubscriberError | None = None
     while not stop.is_set() and (end_s is None or clock.steady_s() < end_s):
-        link = _Link(view, broker, settings, clock, stop, end_s, until, log)
+        link = _Link(view, broker, settings, clock, stop, end_s, until, log, look)
         try:
             link.run()
             return
@@ -126,8 +127,9 @@ class _Link:
         end_s: float | None,
         until: Callable[[], bool] | None,
         log: Callable[[str], None],
+        look: Callable[[], None] | None,
     ) -> None:
-        self._log = log
+        self._log, self._look = log, look
         self._view, self._broker, self._settings = view, broker, settings
         self._clock, self._stop, self._end_s, self._until = clock, stop, end_s, until
         self.connected = False
@@ -135,10 +137,10 @@ class _Link:
         self._pending: list[mqtt.MQTTMessage] = []
         self._changed = self._heard = False
         self._may_ask = True
-        self._looked_s = self._asked_s = -1e9
+        self._looked_s = self._asked_s = self._shown_s = -1e9
         self._client = self._new_client()
 
-    def _new_client(self) -> mqtt.Client:
+    def _new_client(self) -> Client:
         client = Client(self._broker, client_id(self._view.connection, self._settings.place))
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
@@ -147,13 +149,8 @@ class _Link:
 
     def run(self) -> None:
         """Returns when it is time to stop; _Lost when the connection ends before."""
-        properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
-        properties.ReceiveMaximum = RECEIVE_MAXIMUM
         try:
-            self._client.connect(
-                self._broker.host, self._broker.port, KEEPALIVE_S, clean_start=False, properties=properties
-            )
+            self._client.open(KEEPALIVE_S, session_expiry_s=SESSION_EXPIRY_S, receive_maximum=RECEIVE_MAXIMUM)
         except (OSError, ValueError) as error:
             problem, final = refused(self._broker, error)
             raise _Lost(problem, final=final) from None
@@ -161,7 +158,11 @@ class _Link:
         while not self._over():
             self._turn()
             if not self.connected and self._clock.steady_s() - started_s > CONNACK_LIMIT_S:
-                raise _Lost(self._broker.problem("no answer to CONNECT", "Is it an MQTT 5 broker that listens there?"))
+                raise _Lost(
+                    self._broker.problem(
+                        "no answer to CONNECT", f"Is it a broker of MQTT {self._broker.protocol} that listens there?"
+                    )
+                )
         self._commit()
 
     def _over(self) -> bool:
@@ -194,6 +195,9 @@ class _Link:
                 break
         self._commit()
         self._ask()
+        if self._look is not None and self._clock.steady_s() - self._shown_s >= 1.0:
+            self._shown_s = self._clock.steady_s()
+            self._look()
 
     def _commit(self) -> None:
         group, self._pending = self._pending, []
@@ -228,11 +232,13 @@ class _Link:
         self._may_ask = asks.outstanding(self._view.connection)
 
     def _publish(self, device: str, request: asks.Asked) -> None:
-        properties = _properties(PacketTypes.PUBLISH)
-        properties.MessageExpiryInterval = ASK_EXPIRY_S
-        properties.ResponseTopic = topics.answer(device, self._settings.caller)
-        properties.CorrelationData = request.id.encode()
-        properties.ContentType = "application/json"
+        properties = None  # MQTT 3.1.1 knows none: the answer comes to the caller's own topic
+        if self._client.protocol == mqtt.MQTTv5:
+            properties = _properties(PacketTypes.PUBLISH)
+            properties.MessageExpiryInterval = ASK_EXPIRY_S
+            properties.ResponseTopic = topics.answer(device, self._settings.caller)
+            properties.CorrelationData = request.id.encode()
+            properties.ContentType = "application/json"
         # Said in the body too: a bridge or a broker of MQTT 3.1.1 loses the properties.
         exp = times.text_ms(round((self._clock.utc_s() + ASK_EXPIRY_S) * 1e6))
         payload = encode(msgspec.structs.replace(request, exp=exp))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -101,14 +102,17 @@ def make(device: DeviceModel, windows: int) -> None:
         device.next_window()
 
 
-def run(view: View, at: Mosquitto, **settings: float) -> None:
+def run(view: View, at: Mosquitto, *, protocol: Literal["5", "3.1.1"] = "5", **settings: float) -> None:
     """Until complete; fails at the limit."""
     chosen = Settings(for_s=LIMIT_S, **settings)  # type: ignore[arg-type]
-    receive(view, broker(at.url), chosen, clock=WallClock(), stop=threading.Event(), until=complete(view))
+    receive(
+        view, broker(at.url, protocol=protocol), chosen, clock=WallClock(), stop=threading.Event(), until=complete(view)
+    )
     assert complete(view)()
 
 
-def test_what_the_broker_dropped_is_asked_for_and_comes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_what_the_broker_dropped_is_asked_for_and_comes(tmp_path: Path, protocol: Literal["5", "3.1.1"]) -> None:
     """The subscriber is away; the broker's queue is short, it acknowledges all the same and drops."""
     device = DeviceModel(random.Random(1))
     short = ["max_queued_messages 10", "max_inflight_messages 5"]
@@ -119,22 +123,25 @@ def test_what_the_broker_dropped_is_asked_for_and_comes(tmp_path: Path) -> None:
     ):
         peer.device.publish_ledger()
         peer.flush()
-        run(view, at)  # subscribes, and leaves
+        run(view, at, protocol=protocol)  # subscribes, and leaves
         for _ in range(30):
             make(device, 1)
             device.send(most=2)
             peer.flush()
         device.publish_ledger()
         peer.flush()
-        run(view, at, ask_after_s=0.2)
+        run(view, at, protocol=protocol, ask_after_s=0.2)
         request, message = peer.requests[0]
         assert request.caller == "subscriber"
+        assert isinstance(request.exp, str), "said in the body, too"
+        assert view.connection.execute("SELECT sum(n) FROM results").fetchone() == (30,)
+        if protocol == "3.1.1":
+            return
         properties = message.properties
         assert 0 < properties.MessageExpiryInterval <= 3_600
         assert properties.ResponseTopic == topics.answer(device.d, "subscriber")
         assert properties.CorrelationData == request.id.encode()
         assert not message.retain
-        assert view.connection.execute("SELECT sum(n) FROM results").fetchone() == (30,)
 
 
 def test_nothing_is_acknowledged_before_its_commit(tmp_path: Path) -> None:
