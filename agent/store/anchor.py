@@ -15,9 +15,12 @@ NAME = "anchor.json"
 
 
 class Anchor(msgspec.Struct, frozen=True, kw_only=True):
+    """last_id: the last row id when it was written, at each session and at the end of a run."""
+
     boot: int
     session: int
     epoch: str
+    last_id: int = 0
 
 
 def read(folder: Path) -> Anchor | None:

@@ -43,9 +43,9 @@ def decide(
         first = "corrupt" if damaged else "new"
         return _draw(connection, boot, device, prev, first, REPLAY_EPOCH if replay else secrets.token_hex(16))
     identifier, text, its_boot, its_device, session, after_id = newest
-    # The anchor is written after the database, so a database that does not know its epoch or session is an older copy.
+    # The anchor is written after the database, so a database that does not know its epoch, session or last row is an older copy.
     behind = anchor is not None and (
-        anchor.session > session
+        anchor.session > session or anchor.last_id > greatest_id(connection)
         if anchor.epoch == text
         else connection.execute("SELECT 1 FROM epoch WHERE text = ?", (anchor.epoch,)).fetchone() is None
     )

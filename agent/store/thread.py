@@ -117,6 +117,7 @@ class StoreThread:
                     self._commit_group(entries)
                 self._retain()
             self._checkpoint()
+            self.write_anchor()
         except BaseException as error:  # noqa: BLE001  # it must reach everyone who waits
             self._die(error)
 
@@ -263,7 +264,12 @@ class StoreThread:
         try:
             anchor.write(
                 self._path.parent,
-                anchor.Anchor(boot=transaction.boot, session=self._session, epoch=transaction.epoch_text),
+                anchor.Anchor(
+                    boot=transaction.boot,
+                    session=self._session,
+                    epoch=transaction.epoch_text,
+                    last_id=transaction.last_id,
+                ),
             )
         except OSError as error:  # only a reason is lost
             log.warning(fact("store anchor not written", error=error.strerror))

@@ -16,6 +16,8 @@ from peers.numbered_items import birth
 from peers.simulated_broker import SimulatedBroker, SimulatedConnection
 
 from agent.messages import times
+from agent.messages.envelope import decode
+from agent.messages.ledger import Ledger, StreamLedger
 from agent.records import Event
 from agent.store import anchor, folder
 from agent.store.lane_rows import clock_job, lane_second_job
@@ -35,6 +37,7 @@ NAME = "north-farm/gate-07"
 LANE, GRAIN_S = "yard", 10
 STREAM = f"summary/{LANE}/s{GRAIN_S}"
 LIMIT_S = 30.0
+Key = tuple[str, str]  # epoch, stream
 
 
 class Budget:
@@ -66,7 +69,14 @@ class Budget:
 class WholeDevice:
     """Its folders lie in `where`, one for each time that the agent was started."""
 
-    def __init__(self, where: Path, broker: SimulatedBroker, image: Path | None = None, boot: str = "boot") -> None:
+    def __init__(
+        self,
+        where: Path,
+        broker: SimulatedBroker,
+        image: Path | None = None,
+        boot: str = "boot",
+        utc: str = "2026-11-24T03:00:00Z",
+    ) -> None:
         self._where, self._broker, self._boot = where, broker, boot
         self._starts = self._boots = 0
         self.budget = Budget()
@@ -76,7 +86,7 @@ class WholeDevice:
         self._leapt_us = 0
         self.connection: SimulatedConnection | None = None
         self._service: Service | None = None
-        self.clock = ManualClock(boot_us=5_000_000, boot=f"{boot}-0")
+        self.clock = ManualClock(boot_us=5_000_000, utc=utc, boot=f"{boot}-0")
         self._start(image)
         self.learn()
 
@@ -91,7 +101,7 @@ class WholeDevice:
             inputs = [found(waiting.pop(0))] if waiting else [found()]
             self.store.submit(lane_second_job(second(LANE, at_us, *inputs)))
         for label in labels:
-            self.made[label] = self._utc_us(), self._utc_us() - self._leapt_us
+            self.made[label] = self.utc_us(), self.utc_us() - self._leapt_us
         self.commit()
 
     def event(self) -> None:
@@ -114,7 +124,8 @@ class WholeDevice:
         """As the agent looks at the system's clock now and then."""
         self.store.submit(clock_job(self.clock.reading()), ends_group=True).wait(LIMIT_S)
 
-    def _utc_us(self) -> int:
+    def utc_us(self) -> int:
+        """By its clock."""
         reading = self.clock.reading()
         return reading.at_us + reading.utc_offset_us
 
@@ -149,6 +160,25 @@ class WholeDevice:
         self.connection = self._service = None
         self._restart(self.image())
 
+    def ledger(self) -> tuple[dict[Key, StreamLedger], dict[Key, dict[int, str]], dict[Key, set[int]]]:
+        """What a ledger would say now, what the store has of each number, and what it has lost; by epoch and stream."""
+        body = decode(Ledgers(self.store, NAME, self.clock).make(60_000, LIMIT_S), Ledger)
+        said = {(body.epoch, name): entry for name, entry in body.streams.items()}
+        said |= {(old.epoch, name): entry for old in body.older for name, entry in old.streams.items()}
+        states: dict[Key, dict[int, str]] = {}
+        lost: dict[Key, set[int]] = {}
+        with self.store.read() as connection:
+            for epoch, stream, seq, state in connection.execute(
+                "SELECT epoch.text, name.text, seq, state FROM item JOIN epoch ON epoch.id = epoch JOIN name ON name.id = stream"
+            ):
+                word = "held" if state == 3 else "acknowledged" if state == 2 else "todo"
+                states.setdefault((epoch, stream), {})[seq] = word
+            for epoch, stream, first, last in connection.execute(
+                "SELECT epoch.text, name.text, first, last FROM lost JOIN epoch ON epoch.id = epoch JOIN name ON name.id = stream"
+            ):
+                lost.setdefault((epoch, stream), set()).update(range(first, last + 1))
+        return said, states, lost
+
     @property
     def idle(self) -> bool:
         """Everything that may go is acknowledged."""
@@ -181,9 +211,9 @@ class WholeDevice:
     def put_back(self, image: Path) -> None:
         """Somebody copies an older database over the one that is there, while the agent is stopped; all else stays."""
         self.cut()
-        newest = self.image()
-        shutil.copy(image / folder.DATABASE, newest / folder.DATABASE)
-        self._restart(newest)
+        self._stack.close()
+        shutil.copy(image / folder.DATABASE, self.store.path)
+        self._start(self.store.folder)
 
     def reimage(self, off_s: float) -> None:
         self.cut()
@@ -195,7 +225,7 @@ class WholeDevice:
         """An operator takes out all that there is."""
         self.cut()
         image = self.image()
-        utc_us = self._utc_us() + 1_000_000
+        utc_us = self.utc_us() + 1_000_000
         purge(image, utc_us, times.text_s(utc_us).rstrip("Z"), "operator", totals)
         self._restart(image)
 
@@ -219,7 +249,7 @@ class WholeDevice:
         self._stack.close()
 
     def _power(self, off_s: float) -> None:
-        utc = times.text_ms(self._utc_us() + round(off_s * 1e6))
+        utc = times.text_ms(self.utc_us() + round(off_s * 1e6))
         self._boots += 1
         self.clock = ManualClock(boot_us=5_000_000, utc=utc, boot=f"{self._boot}-{self._boots}")
 

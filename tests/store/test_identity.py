@@ -11,7 +11,7 @@ from peers.lane_seconds import found, second
 from peers.manual_clock import ManualClock
 
 from agent.problems import Problem
-from agent.store import items
+from agent.store import identity, items
 from agent.store.connection import connect_to_read
 from agent.store.lane_rows import lane_second_job
 from agent.store.settings import Config
@@ -90,12 +90,16 @@ def test_ids_begin_above_everything_that_was_ever_given(tmp_path: Path) -> None:
     assert ids == [41]
 
 
+@pytest.mark.parametrize("sessions", [0, 1])
 @pytest.mark.parametrize("boot", ["boot-one", "boot-two"])
-def test_an_older_copy_put_back_is_told_by_the_anchor_and_never_reuses_a_number(tmp_path: Path, boot: str) -> None:
+def test_an_older_copy_put_back_is_told_by_the_anchor_and_never_reuses_a_number(
+    tmp_path: Path, boot: str, sessions: int
+) -> None:
+    """sessions: also where the device has had no link since: its rows tell."""
     data = tmp_path / "data"
-    first = run_once(data)
+    first = run_once(data, seconds=2)
     shutil.copy(data / "edge.sqlite", tmp_path / "copy")
-    run_once(data)
+    run_once(data, sessions=sessions, seconds=2)
     shutil.copy(tmp_path / "copy", data / "edge.sqlite")
     later = run_once(data, boot)
     assert later != first
@@ -116,7 +120,9 @@ def test_numbers_stay_unique_whatever_the_anchor_says(tmp_path: Path, text: str 
         numbers = connection.execute("SELECT epoch, stream, seq FROM item").fetchall()
         assert len(numbers) == len(set(numbers)) == 3
         last = connection.execute("SELECT text, sess FROM epoch ORDER BY id DESC LIMIT 1").fetchone()
-    assert json.loads((tmp_path / "anchor.json").read_text()) == {"boot": 2, "session": last[1], "epoch": last[0]}
+        rows = identity.greatest_id(connection)
+    said = {"boot": 2, "session": last[1], "epoch": last[0], "last_id": rows}
+    assert json.loads((tmp_path / "anchor.json").read_text()) == said
 
 
 def test_a_session_that_was_undone_is_not_in_the_anchor(tmp_path: Path) -> None:

@@ -97,6 +97,32 @@ class Proof(RuleBasedStateMachine):
         self.now_s += 0.1 * turns
 
     @rule()
+    def serve_well(self) -> None:
+        """So that much of what was stored is here before the next thing goes wrong."""
+        self.serve("calm", 60)
+        for worker in range(2):
+            self.take(worker, 100, dies=False)
+
+    @rule()
+    def close_a_window(self) -> None:
+        self.live(2, 12)
+
+    @rule()
+    def the_ledger_is_exact(self) -> None:
+        """At every ledger each number is in exactly one of acknowledged, todo, held, lost, as the store has it."""
+        said, states, lost = self.device.ledger()
+        for (epoch, stream), entry in said.items():
+            here = states.get((epoch, stream), {})
+            for word, named in (("todo", entry.todo), ("held", entry.held)):
+                assert {seq for one in named for seq in range(one[0], one[1] + 1)} == {
+                    seq for seq, state in here.items() if state == word
+                }
+            gone = {seq for one in entry.lost for seq in range(one.first, one.last + 1)}
+            assert gone == lost.get((epoch, stream), set())
+            assert set(here) | gone == set(range(1, entry.hi + 1))
+        assert set(states) <= set(said)
+
+    @rule()
     def cut(self) -> None:
         self.device.cut()
 
@@ -156,7 +182,8 @@ class Proof(RuleBasedStateMachine):
         self._remember()
         self.device.cut()
         image = data.draw(st.sampled_from(self.images))
-        self.devices.append(WholeDevice(self.folder / "clone", self.broker, image, boot="clone"))
+        utc = times.text_ms(self.device.utc_us() + 30_000_000)
+        self.devices.append(WholeDevice(self.folder / "clone", self.broker, image, boot="clone", utc=utc))
 
     @precondition(lambda self: len(self.devices) == 2)
     @rule()
