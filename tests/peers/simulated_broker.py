@@ -34,6 +34,7 @@ class SimulatedBroker:
         self.retained: dict[str, bytes] = {}
         self.left: list[tuple[str, bytes]] = []  # everything that a device ever handed over
         self.requests: dict[str, deque[Message]] = {}  # device → what waits for it
+        self.late: list[tuple[str, bytes]] = []  # wills of sessions that the broker has not given up yet
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> bool:
         """Whether it is acknowledged."""
@@ -97,6 +98,13 @@ class SimulatedConnection:
 
     def poll(self, timeout_s: float) -> None:
         self._clock.advance(max(0.05, min(timeout_s, 0.1)))
+        for topic, will in [one for one in self._broker.late if one[0] == topics.status(self._device)]:
+            # A will that comes after the next session has begun overwrites what is retained; the device hears it.
+            self._broker.late.remove((topic, will))
+            self._broker.deliver(topic, will, retain=True)
+            self.received.append(
+                Message(topic=topic, payload=will, retained=False, expiry_s=None, response_topic=None, correlation=None)
+            )
         waiting = self._broker.requests.get(self._device)
         while waiting:
             self.received.append(waiting.popleft())
@@ -106,6 +114,11 @@ class SimulatedConnection:
 
     def cut(self) -> None:
         """The broker sees the device go without DISCONNECT."""
-        if self.open:
-            self.open = False
-            self._broker.deliver(topics.status(self._device), self._will, retain=True)
+        if not self.open:
+            return
+        self.open = False
+        topic = topics.status(self._device)
+        if self._broker.rng.random() < 0.5:
+            self._broker.late.append((topic, self._will))
+        else:
+            self._broker.deliver(topic, self._will, retain=True)

@@ -5,6 +5,7 @@ import random
 import re
 from pathlib import Path
 
+import jsonschema
 from peers.device_model import DeviceModel
 
 from agent.messages import schema
@@ -43,8 +44,46 @@ def test_the_bodies_in_the_contract_have_the_keys_of_the_types() -> None:
         full = full.replace('"d":"…"', '"d":"a/b"').replace('"at":"…"', '"at":"2026-11-24T03:00:05.000Z"')
         parsed = json.loads(full)
         decode(full.encode(), schema.BODIES[name])
-        required = schema.json_schema(name)["required"]
+        described = schema.json_schema(name)
+        jsonschema.Draft202012Validator(described).validate(parsed)
+        required = described["required"]
         assert [key for key in parsed if key in required] == required, name
+
+
+def test_the_asyncapi_document_refers_to_what_is_there() -> None:
+    """AsyncAPI 3.0: each operation has its channel, each channel its messages, each message its schema, and all examples are of it."""
+    document = json.loads((DOCS / "schemas" / "asyncapi.json").read_text())
+    assert document["asyncapi"].startswith("3.")
+    seen = set()
+
+    def found(reference: str) -> object:
+        place: object = document
+        for word in reference.removeprefix("#/").split("/"):
+            place = place[word.replace("~1", "/").replace("~0", "~")]  # type: ignore[index]
+        return place
+
+    def walk(part: object) -> None:
+        if isinstance(part, dict):
+            reference = part.get("$ref")
+            if isinstance(reference, str):
+                seen.add(reference)
+                if reference.startswith("#/"):
+                    assert found(reference) is not None
+                else:
+                    assert (DOCS / "schemas" / reference.partition("#")[0]).exists(), reference
+            for one in part.values():
+                walk(one)
+        elif isinstance(part, list):
+            for one in part:
+                walk(one)
+
+    walk(document)
+    assert len(seen) > 10
+    for channel in document["channels"].values():
+        assert channel["address"].startswith("edge/v1/{site}/{device}/")
+        assert set(re.findall(r"{(\w+)}", channel["address"])) == set(channel.get("parameters", {}))
+    for operation in document["operations"].values():
+        assert operation["action"] in ("send", "receive")
 
 
 def _filled(match: re.Match[str]) -> str:

@@ -22,7 +22,7 @@ from peers.numbered_items import partition
 from peers.simulated_broker import CALM, SimulatedBroker, Weather
 from peers.whole_device import NAME, STREAM, WholeDevice
 
-from agent.messages import times
+from agent.messages import times, topics
 from agent.messages.envelope import decode, encode
 from agent.messages.ledger import Ledger
 from agent.messages.status import Status
@@ -102,6 +102,13 @@ class Proof(RuleBasedStateMachine):
         self.serve("calm", 60)
         for worker in range(2):
             self.take(worker, 100, dies=False)
+
+    @rule()
+    def a_quarter_of_an_hour(self) -> None:
+        """After it, what has no time goes out without one."""
+        self.device.clock.advance(900)
+        self.now_s += 900
+        self.live(1, 12)
 
     @rule()
     def close_a_window(self) -> None:
@@ -411,6 +418,7 @@ class Proof(RuleBasedStateMachine):
     def _status_is_that_of_the_last_session(self, verdict: DeviceVerdict) -> None:
         if len(self.devices) == 1:
             assert verdict.status == "online"
+            assert decode(self.broker.retained[topics.status(NAME)], Status).s == "online", "a late will stands"
 
     def _any_order_gives_the_same_state(self) -> None:
         """Any permutation, repetition and regrouping of the same messages gives the same tables."""
@@ -426,7 +434,7 @@ class Proof(RuleBasedStateMachine):
 
 
 Proof.TestCase.settings = settings(
-    max_examples=400 if LONG else 25,
+    max_examples=200 if LONG else 25,
     stateful_step_count=40 if LONG else 25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
