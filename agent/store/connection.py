@@ -15,8 +15,8 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
         path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     try:
-        # Of a new file. Each commit writes whole pages: at 4096 a result costs 265 bytes of flash at 100 a commit, at 2048 it costs 190.
-        connection.execute("PRAGMA page_size = 2048")
+        # Of a new file. Each commit writes whole pages, so small ones spare the flash: docs/decisions/0027-page-size.md.
+        connection.execute("PRAGMA page_size = 1024")
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise folder.problem(

@@ -79,6 +79,7 @@ def test_the_good_config_has_no_problem(problems):
         ("[mqtt]", '[store]\nkeep_free = "200 Mb"\n[mqtt]', "25 store.keep_free", "MB"),
         ("[mqtt]", "[store]\nkeep_free = 5\n[mqtt]", "25 store.keep_free", "is not a size"),
         ("[mqtt]", "[store]\nmax_loss_s = 100\n[mqtt]", "25 store.max_loss_s", "at most 60"),
+        ("[mqtt]", "[store]\nmax_loss_s = 0.1\n[mqtt]", "25 store.max_loss_s", "at least 0.2"),
         ("[mqtt]", "[store]\nmax_loss_s = true\n[mqtt]", "25 store.max_loss_s", "a number"),
         ("[mqtt]", "[store]\nmax_loss_s = 2026-01-01\n[mqtt]", "25 store.max_loss_s", "a date"),
         (

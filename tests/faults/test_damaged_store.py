@@ -11,7 +11,7 @@ from peers.troubled import status
 
 from agent.problems import Exit
 
-PAGE = 2048
+PAGE = 1024
 
 
 def overwrite(path: Path, table: str) -> None:

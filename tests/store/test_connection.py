@@ -25,7 +25,7 @@ def test_a_commit_is_on_the_medium_when_it_returns(tmp_path: Path) -> None:
     with closing(connect_to_write(tmp_path / "edge.sqlite")) as connection:
         assert value(connection, "synchronous") == FULL
         assert value(connection, "journal_mode") == "wal"
-        assert value(connection, "page_size") == 2048
+        assert value(connection, "page_size") == 1024
 
 
 def test_the_store_writes_by_such_a_connection(tmp_path: Path) -> None:

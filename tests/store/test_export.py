@@ -202,7 +202,7 @@ def test_sqlite_utils_sees_the_schema_as_applied(tmp_path: Path) -> None:
         known(name=migrations.FIRST)(lambda _: None)
         assert known.pending(database) == []
         assert database.execute("PRAGMA user_version").fetchone() == (migrations.VERSION,)
-        assert database.execute("PRAGMA page_size").fetchone() == (2048,)
+        assert database.execute("PRAGMA page_size").fetchone() == (1024,)
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     finally:
         database.close()

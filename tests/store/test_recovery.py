@@ -18,7 +18,7 @@ from agent.store.transaction import Transaction
 from agent.store.writer import open_store
 from agent.values import Bytes
 
-PAGE = 2048
+PAGE = 1024
 SECONDS, EACH = 400, 20
 STREAM = "summary/yard/m1"
 

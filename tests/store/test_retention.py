@@ -151,7 +151,7 @@ class World:
 
     def live_bytes(self) -> int:
         ((pages,),), ((free,),) = self.ask("PRAGMA page_count"), self.ask("PRAGMA freelist_count")
-        return (int(pages) - int(free)) * 2048
+        return (int(pages) - int(free)) * 1024
 
     def counts(self, table: str) -> int:
         return int(self.ask(f"SELECT count(*) FROM {table}")[0][0])

@@ -49,7 +49,9 @@ def test_the_room_of_deleted_rows_goes_back(path: Path, connection: sqlite3.Conn
         if not holes.possible:
             pytest.skip("this file system has no holes")
         assert blocks(path) < before * 0.35
-        assert measure(connection, path).held_bytes < 65_536
+        left = measure(connection, path)
+        # SQLite's list of free pages: one page of it for 254 others, and each holds a block of the file system.
+        assert left.held_bytes < left.free_bytes / 40
         whole(connection, 30_000)
         # New rows take the pages again.
         connection.execute("BEGIN")

@@ -63,6 +63,17 @@ def test_a_group_is_committed_after_a_thousand_rows(tmp_path: Path) -> None:
         ticket.wait(WAIT_S)  # nothing else ends this group: max_loss_s is a minute
 
 
+def test_a_group_of_fewer_rows_waits_for_its_time(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        # With its tick 991 rows, and four for new names.
+        ticket = store.submit(lane_second_job(second("yard", 6_000_000, *[found(*["face"] * 99)] * 10)))
+        commits = store.wait_for_commit(WAIT_S, 0)
+        with pytest.raises(TimeoutError):
+            ticket.wait(0.2)
+        store.submit(lane_second_job(second("yard", 7_000_000, found(*["face"] * 10)))).wait(WAIT_S)
+        assert store.wait_for_commit(WAIT_S, 0) == commits + 1
+
+
 def test_a_group_is_committed_when_its_time_is_over(tmp_path: Path) -> None:
     clock = ManualClock(5_000_000)
     with opened(tmp_path, clock) as store:
@@ -242,8 +253,8 @@ def test_a_database_that_breaks_ends_the_thread_and_is_told_to_all(tmp_path: Pat
     with pytest.raises(Problem, match="damaged") as at_end, opened(tmp_path) as store:
         store.wait_for_commit(WAIT_S, 0)
         with (tmp_path / "edge.sqlite").open("r+b") as file:
-            file.seek((page - 1) * 2048)
-            file.write(b"\xff" * 2048)
+            file.seek((page - 1) * 1024)
+            file.write(b"\xff" * 1024)
         lane = store.submit(lane_second_job(second("yard", 6_000_000, found("face"))))
         broken = store.submit(reads)
         for ticket in (lane, broken):
