@@ -1,6 +1,7 @@
 """Topics under `edge/v1/{site}/{device}/`, built and read back. At most 7 slashes, as managed brokers allow."""
 
 import re
+from functools import cache
 
 import msgspec
 
@@ -33,6 +34,7 @@ def is_name(word: str) -> bool:
     return _NAME.fullmatch(word) is not None
 
 
+@cache
 def root(device: str) -> str:
     if not _DEVICE.fullmatch(device):
         raise ValueError(f"{device!r} is no device: site/name, in lower case letters, digits, - and _")

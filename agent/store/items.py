@@ -20,6 +20,8 @@ __all__ = ["Item", "append", "draw_ledger_number", "draw_session", "items_at", "
 PENDING, HANDED, ACKNOWLEDGED, HELD = 0, 1, 2, 3
 
 _COLUMNS = "item.id, item.epoch, item.stream, name.text, item.seq, item.of, item.state, item.body, item.digest"
+# Ids as one JSON text: one statement for all of them, during which the other threads run, where each statement of its own would stop them once.
+_LISTED = "SELECT value FROM json_each(?)"
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -121,21 +123,18 @@ def mark_handed(transaction: Transaction, ids: Sequence[int]) -> set[int]:
 
     Gives the ids that are no longer here: they became lost since they were read, and must not leave any more.
     """
-    gone: set[int] = set()
-    for identifier in ids:
-        row = transaction.connection.execute("SELECT state FROM item WHERE id = ?", (identifier,)).fetchone()
-        if row is None:
-            gone.add(identifier)
-        elif row[0] in (PENDING, HELD):
-            transaction.connection.execute("UPDATE item SET state = 1 WHERE id = ?", (identifier,))
-    return gone
+    connection, listed = transaction.connection, msgspec.json.encode(list(ids)).decode()
+    connection.execute(f"UPDATE item SET state = 1 WHERE id IN ({_LISTED}) AND state IN (0, 3)", (listed,))
+    here = connection.execute(f"SELECT id FROM item WHERE id IN ({_LISTED})", (listed,))
+    return set(ids).difference(number for (number,) in here)
 
 
 def mark_acknowledged(transaction: Transaction, ids: Sequence[int]) -> None:
     """Their `keep_sent` begins."""
     now_us = trusted.utc_us(transaction.connection, transaction.boot, transaction.now_us)
-    transaction.connection.executemany(
-        "UPDATE item SET state = 2, acknowledged_us = ? WHERE id = ? AND state < 2", ((now_us, i) for i in ids)
+    transaction.connection.execute(
+        f"UPDATE item SET state = 2, acknowledged_us = ? WHERE id IN ({_LISTED}) AND state < 2",
+        (now_us, msgspec.json.encode(list(ids)).decode()),
     )
 
 

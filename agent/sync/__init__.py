@@ -12,7 +12,7 @@ Add one (a command) its request as a type in messages/commands.py, what it does 
 
 address     the URL, and what may go unencrypted
 tls         certificates, and what a failed handshake means
-link        the socket: every step has a time limit and can be interrupted
+link        the road to the broker: every step has a time limit and can be interrupted; paho_socket: the socket, as paho gets it
 connection  one MQTT session on paho, fresh for each connection; client: how paho is set up, session: plain records, refusals: reason codes
 streams     what waits on each stream, read ahead and marked as handed
 sender      items → messages: window, live or back, PUBACKs

@@ -10,7 +10,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.sync import settings as sync_settings
 from agent.sync.credentials import password
-from agent.sync.link import Link
+from agent.sync.paho_socket import Link
 from agent.sync.session import Will
 from agent.sync.settings import KEEPALIVE_S
 
@@ -65,8 +65,20 @@ def connect(client: Client, settings: sync_settings.Config, host: str, port: int
         client.connect(host, port, keepalive=settings.keepalive_s or KEEPALIVE_S)
 
 
+class _Packed(Properties):
+    """Properties that come again and again: their bytes are made once."""
+
+    def __init__(self, made: Properties) -> None:
+        super().__init__(made.packetType)  # type: ignore[no-untyped-call]
+        # paho lets no other attribute be set the usual way.
+        self.__dict__["_bytes"] = made.pack()  # type: ignore[no-untyped-call]
+
+    def pack(self) -> bytes:
+        return bytes(self.__dict__["_bytes"])
+
+
 class PublishProperties:
-    """Of PUBLISH packets. Made once for each expiry and alias: paho takes longer to make one than to send it."""
+    """Of PUBLISH packets. Made once for each expiry and alias: paho takes longer to make or pack one than to send it."""
 
     def __init__(self, *, has_properties: bool) -> None:
         """has_properties: False for MQTT 3.1.1, which knows none."""
@@ -86,7 +98,7 @@ class PublishProperties:
             if correlation is not None:
                 made.CorrelationData = correlation
             else:
-                self._made[expiry_s, alias] = made
+                made = self._made[expiry_s, alias] = _Packed(made)
         return made
 
 

@@ -23,7 +23,8 @@ from agent.sync import granted, refusals, tls
 from agent.sync import settings as sync_settings
 from agent.sync.address import Address, read_address
 from agent.sync.client import Client, PublishProperties, connect, make_client, subscribe
-from agent.sync.link import UNCOUNTED, Counter, Interrupted, open_link
+from agent.sync.link import Interrupted, open_link
+from agent.sync.paho_socket import UNCOUNTED, Counter
 from agent.sync.session import Acknowledgement, Message, Will
 from agent.sync.silence import Silence
 from agent.sync.wake import Wake
@@ -90,16 +91,10 @@ class Connection:
         return _MQTT_MAXIMUM_BYTES if most is None else most - len(topic.encode()) - _HEADER_BYTES
 
     def publish(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        retain: bool = False,
-        expiry_s: int | None = None,
-        correlation: bytes | None = None,
+        self, topic: str, payload: bytes, *, retain: bool = False, expiry_s: int | None = None, correlation: bytes | None = None,
         alias: bool = False,
-    ) -> int:
-        """Hands one QoS 1 message to the socket; returns the id that its PUBACK will carry. The caller asks `room` and `payload_limit` first.
+    ) -> int:  # fmt: skip
+        """Hands over one QoS 1 message, which `poll` sends; returns the id that its PUBACK will carry. The caller asks `room` and `payload_limit` first.
 
         alias: a topic that comes often; it goes as a number after its first time, as far as the broker keeps numbers. retain: if the broker does.
         Problem: the link is lost.
@@ -128,9 +123,10 @@ class Connection:
         """Waits until something came in, the wake-up is set or the time is over; reads, writes, pings. Problem: the link is lost."""
         self._raise_if_lost()
         link = self._client.link
+        link.flush()
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        poll.register(link, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+        poll.register(link, select.POLLIN | (select.POLLOUT if self._writing else 0))
         ready = dict(poll.poll(0 if link.pending() else max(0.0, timeout_s) * 1000))
         if self._wake.fileno() in ready:
             self._wake.clear()
@@ -141,8 +137,14 @@ class Connection:
             self._client.loop_write()
         if self._client.socket() is not None:
             self._client.loop_misc()
+        link.flush()
         self._raise_if_lost()
         self._check_silence()
+
+    @property
+    def _writing(self) -> bool:
+        """Something waits for the socket."""
+        return bool(self._client.want_write()) or self._client.link.waits
 
     def disconnect(self) -> None:
         """DISCONNECT in good order: the broker drops the will. The socket is closed when the `with` ends."""
@@ -150,9 +152,8 @@ class Connection:
 
     def _check_silence(self) -> None:
         if self._accepted:
-            writing, keepalive_s = self._client.want_write(), self.limits.keepalive_s
             self._lost = self._silence.judge(
-                self.received_bytes, keepalive_s, outstanding=self.outstanding, writing=writing
+                self.received_bytes, self.limits.keepalive_s, outstanding=self.outstanding, writing=self._writing
             )
             self._raise_if_lost()
 

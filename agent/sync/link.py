@@ -1,5 +1,5 @@
-"""The socket to the broker. Look-up, TCP and TLS each have a time limit, and `wake` ends any of them at once: so SIGTERM never waits for a dead
-network. What paho gets is a thin socket that counts bytes and remembers the error that ended it (paho drops both).
+"""The road to the broker. Look-up, TCP and TLS each have a time limit, and `wake` ends any of them at once: so SIGTERM never waits for a dead
+network.
 """
 
 import errno
@@ -8,12 +8,12 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from agent.clock import Clock
 from agent.problems import Problem
 from agent.sync import tls
 from agent.sync.address import Address
+from agent.sync.paho_socket import UNCOUNTED, Counter, Link
 from agent.sync.wake import Wake
 
 _LOOK_UP_STEP_S = 0.05
@@ -22,92 +22,6 @@ _Found = list[tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int,
 
 class Interrupted(Exception):
     """Closing: the attempt is given up, nothing is wrong."""
-
-
-class Counter(Protocol):
-    """Who counts what a connection costs (metering.py), from the first packet to the last."""
-
-    def looked_up(self) -> None:
-        """A name was asked for."""
-
-    def opened(self, link: socket.socket) -> None:
-        """A socket that connects; again with what wraps it."""
-
-    def ended(self) -> None:
-        """It will be closed next, or was never connected."""
-
-
-class _Uncounted:
-    def looked_up(self) -> None: ...
-    def opened(self, link: socket.socket) -> None: ...
-    def ended(self) -> None: ...
-
-
-UNCOUNTED: Counter = _Uncounted()
-
-
-class Link:
-    """A connected socket as paho wants one, with counters of what passed (bytes, TLS not included)."""
-
-    def __init__(self, inner: socket.socket | ssl.SSLSocket, counter: Counter = UNCOUNTED) -> None:
-        self.inner = inner
-        self._counter = counter
-        self.received_bytes = 0
-        self.sent_bytes = 0
-        self.error: OSError | None = None
-
-    def recv(self, size: int) -> bytes:
-        try:
-            data = self.inner.recv(size)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except OSError as error:
-            self.error = error
-            raise
-        self.received_bytes += len(data)
-        return data
-
-    def send(self, data: bytes) -> int:
-        try:
-            count = self.inner.send(data)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except OSError as error:
-            self.error = self._alert() or error
-            raise
-        self.sent_bytes += count
-        return count
-
-    def _alert(self) -> OSError | None:
-        """What the other side said before it hung up: in TLS 1.3 a refused certificate shows only after the handshake."""
-        if isinstance(self.inner, ssl.SSLSocket):
-            try:
-                self.inner.recv(1)
-            except ssl.SSLError as error:
-                return error if "ALERT" in (error.reason or "") or "REQUIRED" in (error.reason or "") else None
-            except OSError:
-                return None
-        return None
-
-    def certificate_until_s(self) -> float | None:
-        """Until when the other side's certificate is valid, seconds since 1970; None without TLS."""
-        shown = self.inner.getpeercert() if isinstance(self.inner, ssl.SSLSocket) else None
-        return ssl.cert_time_to_seconds(str(shown["notAfter"])) if shown and "notAfter" in shown else None
-
-    def pending(self) -> int:
-        """Bytes that TLS has read from the socket and not given yet: a poll does not see them."""
-        return self.inner.pending() if isinstance(self.inner, ssl.SSLSocket) else 0
-
-    def fileno(self) -> int:
-        return self.inner.fileno()
-
-    def setblocking(self, flag: bool) -> None:
-        self.inner.setblocking(flag)
-
-    def close(self) -> None:
-        if self.inner.fileno() >= 0:
-            self._counter.ended()
-        self.inner.close()
 
 
 def open_link(

@@ -6,7 +6,7 @@ from agent.clock import Clock
 from agent.sync import kinds, wire
 from agent.sync.allowance import Allowance, Report, Unlimited
 from agent.sync.budget import Budget
-from agent.sync.link import UNCOUNTED, Counter
+from agent.sync.paho_socket import UNCOUNTED, Counter
 from agent.sync.serve import Identity, Service, utc_us
 
 # The budget's last words get this long to be acknowledged.

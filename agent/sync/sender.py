@@ -186,18 +186,18 @@ class Sender:
     def _hand_over_of(self, stream: Stream, now_us: int) -> bool:
         """The next message of a stream that has some; False when it must wait."""
         backlog = len(stream.waiting) > self._window
-        if backlog or not self._is_live(stream.waiting[0]):
-            late = list(stream.waiting)
-            if not backlog:
-                late = late[: next((place for place, item in enumerate(late) if self._is_live(item)), len(late))]
+        # The place of the first that goes as it is, None where none does.
+        live = () if backlog else (place for place, item in enumerate(stream.waiting) if self._is_live(item))
+        place = next(iter(live), None)
+        if place != 0:
+            late = list(stream.waiting)[:place]
             count = self._send_back(late, stream)
             for _ in range(count):
                 stream.waiting.popleft()
             if count:
                 return True
         # What is late may have to wait for the data budget; what is news goes before it.
-        place = next((place for place, item in enumerate(stream.waiting) if self._is_live(item)), None)
-        if place is not None and not backlog:
+        if place is not None:
             item = stream.waiting[place]
             wait_us = self._offset.wait_us(item.body, stream.text, self._utc.now_us())
             if wait_us > 0:

@@ -25,6 +25,7 @@ class Stream:
         # The last number looked at on this connection.
         self.loaded = row.last_seq + 1 if downwards else after
         self.waiting: deque[Item] = deque()
+        self.coming: list[Item] = []  # after those that wait: read, and being marked as handed
         self.not_before_us = 0  # the broker refused something
         self.later_us = 0  # nothing may go before: the data budget, or the device's own moment in the grain
         self._wait_us = _RETRY_US[0]
@@ -33,13 +34,12 @@ class Stream:
     @property
     def more(self) -> bool:
         """Something is waiting, or was numbered and not yet looked at."""
-        if self.waiting:
-            return True
-        return self.loaded > self.after + 1 if self.downwards else self.loaded < self.last_seq
+        return bool(self.waiting or self.coming) or self.unread
 
     @property
     def unread(self) -> bool:
-        return not self.waiting and self.more
+        """Something was numbered and not yet looked at."""
+        return self.loaded > self.after + 1 if self.downwards else self.loaded < self.last_seq
 
     @property
     def kind(self) -> str:
@@ -69,6 +69,7 @@ class Stream:
     def again(self, seq: int, now_us: int) -> None:
         """From this number on, after a pause that doubles."""
         self.waiting.clear()
+        self.coming.clear()
         self.loaded = max(self.loaded, seq + 1) if self.downwards else min(self.loaded, seq - 1)
         if now_us >= self.not_before_us:  # all that was on its way is refused together: one pause for it
             self.not_before_us = now_us + self._wait_us

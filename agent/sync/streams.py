@@ -6,24 +6,39 @@ numbered never leave; their number becomes lost. What the data budget has no roo
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from agent.clock import Clock
 from agent.log import fact
 from agent.store import holding, items, outbox
 from agent.store.items import Item
 from agent.store.transaction import Transaction
-from agent.store.writer import Store
+from agent.store.writer import Store, Ticket
 from agent.sync import kinds
 from agent.sync.stream import Stream
 
 AHEAD = 200
 AHEAD_BYTES = 262_144
-# With less room than this, nothing is read.
+# With less room than this, nothing is read; with more than this, the data budget bounds nothing.
 LEAST_ROOM = 400
+_PLENTY_BYTES = 1 << 24
 # What is compressed takes this part of the link at most.
 _PACKED = 3
 
 log = logging.getLogger(__name__)
+
+
+class _Marks(NamedTuple):
+    """On their way to the medium."""
+
+    ticket: Ticket | None
+    gone: set[int]
+
+    def wait(self, limit_s: float) -> set[int]:
+        """Ids that are no longer here. Problem, TimeoutError: the store."""
+        if self.ticket is not None:
+            self.ticket.wait(limit_s)
+        return self.gone
 
 
 class Streams:
@@ -42,6 +57,7 @@ class Streams:
         self._upwards: dict[tuple[int, int], Stream] = {}  # of the running epoch: what is new
         self._late: list[Stream] = []
         self.order: list[Stream] = []
+        self._coming: tuple[list[Stream], _Marks] | None = None
         self.lost = 0  # items that became lost, until somebody takes the count
         with store.read() as reading:
             for row in outbox.older_streams(reading, store.epoch):
@@ -113,14 +129,26 @@ class Streams:
     def load(self, stream: Stream) -> bool:
         """Reads this stream ahead, and with it the next ones that have nothing read: so the marks of many small streams are one commit.
 
-        True when it has something to send. Problem, TimeoutError: the store.
+        While a full block of them is sent, the next one is marked. True when it has something to send. Problem, TimeoutError: the store.
         """
+        full = self._coming is not None  # as the one before it was
+        self._arrive()
+        if not stream.waiting:
+            full = self._begin(stream)
+            self._arrive()
+        # What a data budget bounds is not read before its turn.
+        if full and self._room(stream.kind) >= _PLENTY_BYTES:
+            self._begin(stream, ahead=True)
+        return bool(stream.waiting)
+
+    def _begin(self, stream: Stream, *, ahead: bool = False) -> bool:
+        """Reads a block and submits its marks. True when it is full. ahead: also of streams that have something waiting."""
         read: list[tuple[Stream, list[Item]]] = []
         count = size = 0
         with self._store.read() as reading:
             for one in (stream, *(other for other in self.order if other is not stream)):
                 room = self._room(one.kind)
-                if not one.unread or room < LEAST_ROOM:
+                if not one.unread or (one.waiting and not ahead) or room < LEAST_ROOM:
                     continue
                 most = max(1, min(AHEAD_BYTES - size, room * (1 if one.fresh else _PACKED)))
                 if one.downwards:
@@ -134,27 +162,40 @@ class Streams:
                 size += sum(len(item.body) for item in found)
                 if count >= AHEAD or size >= AHEAD_BYTES:
                     break
-        for _, found in read:
-            for item in found:
-                if not item.intact:
-                    self._lose(item)
-        gone = self.mark_handed([item for _, found in read for item in found if item.intact])
         for one, found in read:
             one.looked_at(found)
-            one.waiting.extend(item for item in found if item.intact and item.id not in gone)
-        return bool(stream.waiting)
+            for item in found:
+                if item.intact:
+                    one.coming.append(item)
+                else:
+                    self._lose(item)
+        self._coming = [one for one, _ in read], self._mark([item for one, _ in read for item in one.coming])
+        return count >= AHEAD or size >= AHEAD_BYTES
+
+    def _arrive(self) -> None:
+        """What was read waits to be sent once its marks are on the medium."""
+        if self._coming is None:
+            return
+        (found, marks), self._coming = self._coming, None
+        gone = marks.wait(self._limit_s)
+        for one in found:
+            one.waiting.extend(item for item in one.coming if item.id not in gone)
+            one.coming.clear()
 
     def mark_handed(self, found: list[Item]) -> set[int]:
         """Gives the ids of those that became lost since they were read (deleted for space): they must not be sent."""
+        return self._mark(found).wait(self._limit_s)
+
+    def _mark(self, found: list[Item]) -> "_Marks":
         ids = [item.id for item in found if item.state in (items.PENDING, items.HELD)]
         gone: set[int] = set()
-        if ids:
+        if not ids:
+            return _Marks(None, gone)
 
-            def mark(transaction: Transaction) -> None:
-                gone.update(items.mark_handed(transaction, ids))
+        def mark(transaction: Transaction) -> None:
+            gone.update(items.mark_handed(transaction, ids))
 
-            self._store.submit(mark, ends_group=True, timeout_s=self._limit_s).wait(self._limit_s)
-        return gone
+        return _Marks(self._store.submit(mark, ends_group=True, timeout_s=self._limit_s), gone)
 
     def _lose(self, item: Item) -> None:
         log.error(fact("item corrupt", stream=item.stream_text, seq=item.seq))
