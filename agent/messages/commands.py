@@ -72,7 +72,7 @@ class ResendRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """On the request's response topic. data: of resend {"queued":[…],"held":[…],"lost":[[first,last,why]],"unknown":[…],"later":[…]},
-    of status what `edge-agent status --json` says of lanes and link, of ledger {"epochs":[…],"after":null}.
+    of status what `edge-agent status --json` says of lanes and link, of ledger {"epochs":[…],"after":null,"of":[running epoch, n]}.
     """
 
     v: Literal[1] = VERSION

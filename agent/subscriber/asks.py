@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 
 from agent.messages.commands import LedgerRequest, ResendArguments, ResendRequest
-from agent.subscriber import ranges
+from agent.subscriber import ranges, whole
 from agent.subscriber.streams import GIVEN_UP, MOST_ASKS
 from agent.subscriber.verdict import DeviceVerdict, verdicts
 
@@ -37,6 +37,8 @@ def due(
                 heard = _heard(connection, verdict.device)
                 _note_missing(connection, verdict, now_s, age_s, heard)
                 requests += _requests(connection, verdict.device, now_s, age_s, heard, caller, new_id)
+                pages = whole.due(connection, verdict, now_s, age_s=age_s, caller=caller, new_id=new_id)
+                requests += [(verdict.device, page) for page in pages]
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -46,7 +48,8 @@ def due(
 
 def outstanding(connection: sqlite3.Connection) -> bool:
     """Whether any number is being asked for, or will be."""
-    found = connection.execute("SELECT EXISTS (SELECT 1 FROM ask WHERE tries < ?)", (GIVEN_UP,)).fetchone()
+    query = "SELECT EXISTS (SELECT 1 FROM ask WHERE tries < ?) OR EXISTS (SELECT 1 FROM page)"
+    found = connection.execute(query, (GIVEN_UP,)).fetchone()
     return bool(found[0])
 
 

@@ -267,7 +267,9 @@ class _Link:
         client.subscribe([(topic, 1) for topic in self._topics()])
 
     def _topics(self) -> list[str]:
-        return topics.subscriptions(self._settings.site, self._settings.name, self._settings.share)
+        chosen = self._settings
+        own = f"{topics.ROOT}/{chosen.site or '+'}/{chosen.name or '+'}/ans/{chosen.caller}"
+        return [*topics.subscriptions(chosen.site, chosen.name, chosen.share), own]
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: Properties | None

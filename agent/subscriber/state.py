@@ -82,6 +82,8 @@ DROP TABLE IF EXISTS ask;
 -- asks: how often; tries: of those, in vain; heard: how far the device's ledgers were at the last ask.
 CREATE TABLE ask (epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL, device TEXT NOT NULL, since_s REAL NOT NULL, asks INTEGER NOT NULL,
   tries INTEGER NOT NULL, heard INTEGER NOT NULL, next_s REAL NOT NULL, PRIMARY KEY (epoch, stream, seq)) STRICT, WITHOUT ROWID;
+-- Of a ledger that is asked for page by page: the request on its way, where its page begins ("epoch stream", null: the first).
+CREATE TABLE IF NOT EXISTS page (device TEXT PRIMARY KEY, id TEXT NOT NULL, after TEXT, tries INTEGER NOT NULL, next_s REAL NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), place INTEGER NOT NULL, until_s REAL NOT NULL) STRICT;
 DROP VIEW IF EXISTS audit;
 DROP VIEW IF EXISTS raw_results;

@@ -17,6 +17,7 @@ from agent.subscriber.chains import Chain, Chains
 from agent.subscriber.streams import StreamVerdict, stream_verdict
 
 SILENT_AFTER_S = 7_200.0
+PART = "the ledger was too large and no whole one has come"
 
 
 class DeviceVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +84,7 @@ def _device(
             for lane, (ticks, results) in ledger.undated.items()
         ]
         if ledger.part and not (chain.ends and _was_whole(connection, chain)):
-            why.append("the ledger was too large and no whole one has come")
+            why.append(PART)
     if chain.moved_to:
         unknown = [f"goes on as {chain.moved_to}"]
     return DeviceVerdict(

@@ -15,8 +15,9 @@ import msgspec
 from agent.messages import batch, topics
 from agent.messages.birth import Birth
 from agent.messages.envelope import Head, Unreadable, decode
-from agent.messages.ledger import Ledger
+from agent.messages.ledger import Ledger, StreamLedger
 from agent.messages.status import RANK, Status
+from agent.subscriber import whole
 from agent.subscriber.item_row import item_row, text_of, time_of
 from agent.subscriber.state import open_state
 
@@ -58,8 +59,14 @@ class View:
 
     def _message(self, text: str, payload: bytes, now_s: float, counts: dict[str, int]) -> None:
         topic = topics.parse(text)
-        if topic is None or topic.branch in ("cmd", "ans"):
+        if topic is None or topic.branch == "cmd":
             counts["foreign"] += 1
+            return
+        if topic.branch == "ans":
+            try:
+                counts["ledgers"] += self._answer(topic, payload)
+            except Unreadable:  # of another caller, for all that is known
+                counts["foreign"] += 1
             return
         self.connection.execute(
             "INSERT INTO device VALUES (?, ?, NULL) ON CONFLICT DO UPDATE SET heard_s = max(heard_s, excluded.heard_s)",
@@ -213,14 +220,7 @@ class View:
         )
         entries = [(body.epoch, name, entry) for name, entry in body.streams.items()]
         entries += [(old.epoch, name, entry) for old in body.older for name, entry in old.streams.items()]
-        self.connection.executemany(
-            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = excluded.n, hi = excluded.hi, body = excluded.body"
-            " WHERE (excluded.n, excluded.body) > (n, body)",
-            [
-                (epoch, stream, body.epoch, body.n, entry.hi, msgspec.json.encode(entry).decode())
-                for epoch, stream, entry in entries
-            ],
-        )
+        self._entries(body.epoch, body.n, entries)
         seen = self.connection.execute(
             "UPDATE device SET first_ledger = ? WHERE device = ? AND first_ledger IS NULL", (body.at, device)
         ).rowcount
@@ -232,6 +232,33 @@ class View:
                     for epoch, stream, entry in entries
                 ],
             )
+
+    def _entries(self, namer: str, n: int, entries: Sequence[tuple[str, str, StreamLedger]]) -> None:
+        """What ledger n of epoch `namer` says of (epoch, stream)."""
+        self.connection.executemany(
+            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = excluded.n, hi = excluded.hi, body = excluded.body"
+            " WHERE (excluded.n, excluded.body) > (n, body)",
+            [
+                (epoch, stream, namer, n, entry.hi, msgspec.json.encode(entry).decode())
+                for epoch, stream, entry in entries
+            ],
+        )
+
+    def _answer(self, topic: topics.Topic, payload: bytes) -> bool:
+        """A page of a whole ledger, where one was asked for: False for all other answers. Unreadable: it is none."""
+        pages = whole.take(self.connection, topic.device, payload)
+        if pages is None:
+            return False
+        epoch, n = pages.of
+        for one in pages.epochs:
+            if one.epoch != epoch:
+                self._link(one.epoch, one.prev, one.why)
+        self._entries(
+            epoch, n, [(one.epoch, name, entry) for one in pages.epochs for name, entry in one.streams.items()]
+        )
+        if pages.after is None:
+            self.connection.execute("UPDATE ledger SET whole_n = max(whole_n, ?) WHERE epoch = ?", (n, epoch))
+        return True
 
 
 @contextmanager

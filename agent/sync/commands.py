@@ -56,8 +56,10 @@ def ledger(payload: bytes, connection: sqlite3.Connection) -> Effect:
     """Whole entries of all epochs, newest first, page by page."""
     wanted = decode(payload, commands.LedgerRequest).args
     found: list[dict[str, Any]] = []
+    of: list[Any] = []  # the running epoch, and the number of its newest ledger
     size, after, passed = 0, None, wanted.after is None
     for epoch in reader.epochs(connection, limit=-1):
+        of = of or [epoch.text, max(1, epoch.ledger_n)]
         if wanted.epoch not in (None, epoch.text):
             continue
         entry: dict[str, Any] = {
@@ -90,8 +92,10 @@ def ledger(payload: bytes, connection: sqlite3.Connection) -> Effect:
                 size += 200
             continue
         found.append(entry)
-        return Effect("ok", "the first part; ask on with `after`", data={"epochs": found, "after": after}, ledger=True)
-    return Effect("ok", "whole", data={"epochs": found, "after": None}, ledger=True)
+        return Effect(
+            "ok", "the first part; ask on with `after`", data={"epochs": found, "after": after, "of": of}, ledger=True
+        )
+    return Effect("ok", "whole", data={"epochs": found, "after": None, "of": of}, ledger=True)
 
 
 def resend(payload: bytes, connection: sqlite3.Connection, room: Room) -> Effect:

@@ -1,6 +1,5 @@
 """The sync thread against a broker that holds it to the standard and to the limits of managed brokers: a drain, requests, a reconnect and the end."""
 
-import random
 import time
 import zlib
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from peers.long_history import long_history
 from peers.manual_clock import ManualClock
 from peers.mqtt_packets import properties
 from peers.numbered_items import DEVICE, append_events, append_summaries, numbers, utc_us
@@ -18,16 +18,12 @@ from agent.messages import topics
 from agent.messages.envelope import decode, summary_stream
 from agent.messages.ledger import Ledger
 from agent.messages.status import Status
-from agent.store.lost import lose
-from agent.store.settings import Config as StoreConfig
-from agent.store.transaction import Transaction
-from agent.store.writer import Store, open_store
+from agent.store.writer import Store
 from agent.sync import again, granted
 from agent.sync.address import read_address
 from agent.sync.client import MOST_FILTERS
 from agent.sync.session import Acknowledgement
 from agent.sync.settings import Config
-from agent.values import Bytes
 
 LIMIT_S = 60.0
 HOUR_US = 3_600_000_000
@@ -205,27 +201,9 @@ def test_a_refused_subscription_is_told(tmp_path: Path) -> None:
         assert sync.state.connected
 
 
-def lose_some(transaction: Transaction, rng: random.Random) -> None:
-    """Every third item of the running epoch or so is gone, with totals."""
-    rows = transaction.connection.execute(
-        "SELECT id, stream, seq FROM item WHERE epoch = ? AND state < 2", (transaction.epoch,)
-    ).fetchall()
-    for number, stream, seq in rows:
-        if rng.random() < 0.4:
-            transaction.connection.execute("DELETE FROM item WHERE id = ?", (number,))
-            lose(transaction, transaction.epoch, stream, seq, seq, "retention", '{"fr":{"seen":100},"n":{"person":3}}')
-
-
 def test_a_long_history_stays_within_what_managed_brokers_take(tmp_path: Path) -> None:
     """80 boots, thousands of single numbers lost in 1,000 streams: no ledger over 60 kB, no payload over 128 kB, 7 slashes, 8 filters."""
-    rng = random.Random(5)
-    settings = StoreConfig(max_loss_s=0.2, keep_free=Bytes(0))
-    for boot in range(80):
-        clock = ManualClock(boot_us=10**9, boot=f"boot-{boot}")
-        with open_store(tmp_path, clock=clock, device=DEVICE, settings=settings) as store:
-            for lane in range(12):
-                append_summaries(store, f"lane-with-a-long-name-{lane}", 12, grain_s=60)
-            store.submit(lambda transaction: lose_some(transaction, rng), ends_group=True).wait(LIMIT_S)
+    long_history(tmp_path, boots=80)
     with opened_store(tmp_path) as store, strict_broker(Grants(packet_bytes=131_072)) as broker:
         with syncing(store, broker.url, ledger_s=0.2):
             until(lambda: items_of_all_epochs(broker) >= len({(epoch, *one) for epoch, one in all_stored(store)}))
