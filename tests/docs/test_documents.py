@@ -194,7 +194,7 @@ def test_the_sql_of_the_readme_runs_on_an_empty_store() -> None:
 
 
 def test_the_config_of_the_readme_is_good(tmp_path: Path) -> None:
-    (block,) = _blocks(PROJECT / "README.md", "toml")
+    block = "\n".join(_blocks(PROJECT / "README.md", "toml"))
     (tmp_path / "secrets").mkdir()
     for secret in ("camera", "mqtt"):
         (tmp_path / "secrets" / secret).write_text("word\n")
