@@ -14,7 +14,7 @@ import msgspec
 from benchmarks.figures import Figure, from_line, parser, say, table
 
 FOLDER = Path(__file__).parent
-_NO_AREA = ("__init__", "__main__", "figures", "lane_load", "loop_disk", "wear")
+_NO_AREA = ("__init__", "__main__", "brokers", "figures", "lane_load", "loop_disk", "slow_link", "wear")
 # Each area promises 50 s with --quick; a machine that is busy gets several times that.
 _QUICK_LIMIT_S = 300.0
 _LIMIT_S = 1800.0

@@ -5,7 +5,7 @@ two and a half minutes; on the way the agent's own hooks make minute, hour and e
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,11 @@ from agent.store.lane_rows import clock_job, lane_second_job
 from agent.store.settings import Config
 from agent.store.transaction import Job
 from agent.store.writer import Store, open_store
-from agent.summaries import event_items, rollup, totals
+from agent.summaries import event_items, result_items, rollup, totals
 from agent.values import Bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LANE = "yard"
 # Results a lane's second.
@@ -72,20 +75,33 @@ def busy_second(at_us: int, inputs: int = SECOND // 2, events: tuple[Event, ...]
     return lane_second_job(_second(at_us, inputs, events))
 
 
+def walking_second(at_us: int, inputs: int = SECOND // 2) -> Job:
+    """Two faces that walk through the picture, as a detector sees them: boxes tremble by 0.2 % of the picture, scores by 2 %."""
+    time_s = at_us / 1e6 + np.arange(inputs)[:, None] / inputs
+    left = 0.4 + 0.3 * np.sin(time_s / np.array([7.0, 11.0]))
+    top = 0.3 + 0.1 * np.sin(time_s / np.array([5.0, 13.0]))
+    corners = np.stack([left, top, left + 0.08, top + 0.14], axis=2) + _RNG.normal(0, 0.002, (inputs, 2, 4))
+    scores = 0.9 + _RNG.normal(0, 0.02, (inputs, 2))
+    return lane_second_job(_second(at_us, inputs, (), corners.astype(np.float32), scores.clip(0, 1).astype(np.float32)))
+
+
 @contextmanager
-def open_loaded(folder: Path) -> Iterator[Store]:
-    """The store as the agent opens it for such a lane."""
+def open_loaded(
+    folder: Path, *, device: str = "bench/one", grains: Sequence[int] = (60, 3600), results: bool = False
+) -> Iterator[Store]:
+    """The store as the agent opens it for such a lane. results: `[sync] results`."""
     clock = SystemClock()
     with open_store(
         folder,
         clock=clock,
-        device="bench/one",
+        device=device,
         settings=Config(keep_free=Bytes(0), max_loss_s=60.0),
         hooks=[
             event_items.hook(),
             rollup.hook("sha256:" + 64 * "0", {LANE: {"faces": 64 * "0"}}, [LANE]),
+            *([result_items.hook([LANE])] if results else []),
         ],
-        grains={LANE: [60, 3600]},
+        grains={LANE: list(grains)},
         totals=totals.totals,
     ) as store:
         store.submit(clock_job(clock.reading()), ends_group=True).wait(WAIT_S)
@@ -99,9 +115,14 @@ def commit(store: Store, jobs: Sequence[Job]) -> None:
     store.submit(jobs[-1], ends_group=True).wait(WAIT_S)
 
 
-def _second(at_us: int, inputs: int, events: tuple[Event, ...]) -> LaneSecond:
-    corners = np.sort(_RNG.random((inputs, 2, 2, 2), np.float32), axis=2).reshape(inputs, 2, 4)
-    scores = _RNG.random((inputs, 2), np.float32)
+def _second(
+    at_us: int, inputs: int, events: tuple[Event, ...], corners: "NDArray[np.float32] | None" = None,
+    scores: "NDArray[np.float32] | None" = None,
+) -> LaneSecond:  # fmt: skip
+    """corners: (inputs, 2, 4), scores: (inputs, 2) of two faces; by chance where they are left out."""
+    if corners is None or scores is None:
+        corners = np.sort(_RNG.random((inputs, 2, 2, 2), np.float32), axis=2).reshape(inputs, 2, 4)
+        scores = _RNG.random((inputs, 2), np.float32)
     return LaneSecond(
         lane=LANE, tick=Tick(at_us=at_us, alive_us=1_000_000, dropped=0), seen=inputs, gated=0, inferred=inputs, failed=0,
         inferences=tuple(

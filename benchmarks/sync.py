@@ -7,16 +7,11 @@ rounds. `--json`: a line a figure. `--quick`: under 50 s. Needs mosquitto (apt).
 """
 
 import json
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -34,6 +29,7 @@ from agent.sync.session import Will
 from agent.sync.settings import Config
 from agent.sync.wake import Wake
 from agent.values import Bytes
+from benchmarks.brokers import NoBrokerError, broker
 from benchmarks.figures import at_least, known, parser, say, skipped
 
 WINDOW = 20
@@ -47,26 +43,30 @@ LIMIT_S = 120.0
 
 def main() -> int:
     arguments = parser(__doc__).parse_args()
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    if program is None:
-        skipped("mosquitto is not installed")
-        return 0
-    rounds, count = (3, 5_000) if arguments.quick else (9, 10_000)
+    try:
+        measure(quick=arguments.quick, as_json=arguments.json)
+    except NoBrokerError as reason:
+        skipped(str(reason))
+    return 0
+
+
+def measure(*, quick: bool, as_json: bool) -> None:
+    rounds, count = (3, 5_000) if quick else (9, 10_000)
     rates: dict[str, list[float]] = {}
-    with broker(program) as port:
+    with broker() as port:
         for _ in range(rounds):
-            for name, measure in (
+            for name, rate_of in (
                 ("thread", lambda: paho_thread_rate(port, count)),
                 ("loop", lambda: paho_loop_rate(port, count)),
                 ("single", lambda: sender_rate(port, count, one_by_one=True)),
                 ("batched", lambda: sender_rate(port, count * 3, one_by_one=False)),
             ):
-                rates.setdefault(name, []).append(measure())
+                rates.setdefault(name, []).append(rate_of())
     base, quickest = (round(statistics.median(rates[name])) for name in ("thread", "loop"))
-    say(known("paho, one thread that publishes and loops", quickest, "msg/s", baseline=base), as_json=arguments.json)
+    say(known("paho, one thread that publishes and loops", quickest, "msg/s", baseline=base), as_json=as_json)
     for what, name in (("single", "one item a message (live)"), ("batched", "a backlog, in batches (back)")):
         rate = round(statistics.median(rates[what]))
-        say(known(f"items drained a second, {name}", rate, "items/s", baseline=base), as_json=arguments.json)
+        say(known(f"items drained a second, {name}", rate, "items/s", baseline=base), as_json=as_json)
         for anchor, against in (("thread", "paho's own thread"), ("loop", "paho at its quickest")):
             ratio = round(
                 statistics.median(one / other for one, other in zip(rates[what], rates[anchor], strict=True)), 3
@@ -75,31 +75,8 @@ def main() -> int:
             say(
                 at_least(title, ratio, "ratio", baseline=1.0, target=TARGET) if anchor == "thread"
                 else known(title, ratio, "ratio", baseline=1.0),
-                as_json=arguments.json,
+                as_json=as_json,
             )  # fmt: skip
-    return 0
-
-
-@contextmanager
-def broker(program: str) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "mosquitto.conf"
-        config.write_text(f"allow_anonymous true\nlistener {port} 127.0.0.1\nlog_type none\n")
-        process = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)
-        try:
-            for _ in range(100):
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.05)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 def _paho() -> paho.Client:
