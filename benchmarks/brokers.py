@@ -44,7 +44,7 @@ def broker(port: int | None = None, *, log: Path | None = None, kept: Path | Non
     port = free_port() if port is None else port
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "mosquitto.conf"
-        told = "log_type none\n" if log is None else f"log_dest file {log}\nlog_type notice\nlog_timestamp_format %s\n"
+        told = "log_type none\n" if log is None else f"log_dest file {log}\nlog_type all\nlog_timestamp_format %s\n"
         stored = "" if kept is None else f"persistence true\npersistence_location {kept}/\n"
         config.write_text(
             f"user root\nallow_anonymous true\nmax_queued_messages 0\nlistener {port} 127.0.0.1\n{told}{stored}"
