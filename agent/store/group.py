@@ -84,6 +84,7 @@ class Group:
         transaction.settled.clear()
         transaction.unstored.clear()
         transaction.idle.clear()
+        transaction.look_anew()
         transaction.now_us = self._clock.boot_us()
         self._connection.execute("BEGIN IMMEDIATE")
         self._mark = transaction.mark()

@@ -159,6 +159,7 @@ def clock_job(reading: Reading) -> Job:
             "INSERT INTO clock (boot, from_us, utc_offset_us, source, error_ms, after_id) VALUES (?, ?, ?, ?, ?, ?)",
             (transaction.boot, from_us, reading.utc_offset_us, reading.source, reading.error_ms, transaction.last_id),
         )
+        transaction.look_anew()
 
     return job
 

@@ -29,7 +29,7 @@ def insert_results(transaction: Transaction, lane: int, inferences: Sequence[Inf
     if not found:
         return 0
     columns = _columns(transaction, found)
-    ids = transaction.next_ids(sum(len(detections.labels) for _, detections in found))
+    ids = transaction.next_ids(len(columns["at_us"]))
     names, numbers = ("id", *columns), chain.from_iterable(zip(ids, *columns.values(), strict=True))
     tens, rest = divmod(len(ids), _AT_ONCE)
     where = (transaction.boot, lane)
@@ -48,20 +48,20 @@ def _statement(columns: tuple[str, ...], rows: int) -> str:
     return f"INSERT INTO result (boot, lane, {', '.join(columns)}) VALUES {', '.join([row] * rows)}"
 
 
-def _columns(transaction: Transaction, found: Sequence[tuple[Inference, Detections]]) -> dict[str, Iterable[Any]]:
+def _columns(transaction: Transaction, found: Sequence[tuple[Inference, Detections]]) -> dict[str, Any]:
     """Of all rows, by column; those that are NULL in all of them are left out."""
     texts = [text for _, detections in found for text in detections.labels]
     # In the order of the rows: a name's number must not depend on chance.
     labels = {text: transaction.name("label", text) for text in dict.fromkeys(texts)}
-    models = {text: transaction.name("model", text) for text in dict.fromkeys(one.model for one, _ in found)}
-    columns: dict[str, Iterable[Any]] = {
+    models = {text: transaction.name("model", text) for text in dict.fromkeys([one.model for one, _ in found])}
+    columns: dict[str, Any] = {
         "at_us": [one.at_us for one, detections in found for _ in detections.labels],
         "model": [models[one.model] for one, detections in found for _ in detections.labels],
         "label": [labels[text] for text in texts],
     }
     boxes = [detections.boxes for _, detections in found]
     boxed = [part for part in boxes if part is not None]
-    numbers = _e4([*(detections.scores for _, detections in found), *boxed])
+    numbers = _e4([*[detections.scores for _, detections in found], *boxed])
     columns["score_e4"], corners = numbers[: len(texts)], numbers[len(texts) :]
     if corners:
         for place, name in enumerate(_BOX):
@@ -72,7 +72,7 @@ def _columns(transaction: Transaction, found: Sequence[tuple[Inference, Detectio
     values = [None if detections.values is None else detections.values.tolist() for _, detections in found]
     extras = [_extras(detections) for _, detections in found]
     for name, parts in (("value", values), ("extra", extras)):
-        if any(part is not None for part in parts):
+        if parts.count(None) < len(parts):
             columns[name] = _joined(found, parts)
     return columns
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +55,21 @@ class Transaction:
         self.idle: dict[int, tuple[int, int, int]] = {}
         self._next_id = next_id
         self._names: dict[tuple[str, str], int] = {}
+        self._offset_us: int | UnsetType | None = UNSET
 
     @property
     def utc_offset_us(self) -> int | None:
         """UTC less boot time as known now, None while this boot has no clock row."""
-        row = self.connection.execute(
-            "SELECT utc_offset_us FROM clock WHERE boot = ? ORDER BY from_us DESC LIMIT 1", (self.boot,)
-        ).fetchone()
-        return None if row is None else int(row[0])
+        if isinstance(self._offset_us, UnsetType):
+            row = self.connection.execute(
+                "SELECT utc_offset_us FROM clock WHERE boot = ? ORDER BY from_us DESC LIMIT 1", (self.boot,)
+            ).fetchone()
+            self._offset_us = None if row is None else int(row[0])
+        return self._offset_us
+
+    def look_anew(self) -> None:
+        """At the beginning of a group, and after a clock row: what is asked for often is read again."""
+        self._offset_us = UNSET
 
     @property
     def last_id(self) -> int:
@@ -110,6 +118,7 @@ class Transaction:
         self.settled = dict(mark.settled)
         self._names.clear()
         self.idle.clear()
+        self.look_anew()
 
 
 Job = Callable[[Transaction], None]
