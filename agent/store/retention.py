@@ -65,7 +65,7 @@ class Retention:
         if why is not None or transaction.now_us >= self._pass_us:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                self.more = self._work(transaction, why, size, free_bytes)
+                self.more = self._work(transaction, why, free_bytes)
                 connection.execute("COMMIT")
             except BaseException:
                 # What this object knows of slices that are undone is wrong.
@@ -91,21 +91,22 @@ class Retention:
         self.full = self.full and most is not None and _used(size, most) > most * _NOT_FULL
         return self._pressing
 
-    def _work(self, transaction: Transaction, why: str | None, size: Size, free_bytes: int) -> bool:
+    def _work(self, transaction: Transaction, why: str | None, free_bytes: int) -> bool:
         """Slices until the time is over. False when there is nothing more to do now."""
         until_us = transaction.now_us + _SLICE_US
         for _ in range(_MOST_SLICES):
-            if not ((why is not None and self._press(transaction, why, size, free_bytes)) or self._pass(transaction)):
+            if not ((why is not None and self._press(transaction, why, free_bytes)) or self._pass(transaction)):
                 return False
             if self._clock.boot_us() >= until_us:
                 break
         return True
 
-    def _press(self, transaction: Transaction, why: str, size: Size, free_bytes: int) -> bool:
+    def _press(self, transaction: Transaction, why: str, free_bytes: int) -> bool:
         """One slice of what goes first now. False when nothing may go."""
         if self._classes.press(transaction, why) or self._items(transaction, why, acknowledged=True):
             return True
         most = self._settings.max_bytes
+        size = measure(transaction.connection, self._path)  # slices before this one may have been enough
         if why == RETENTION and most is not None:
             used = _used(size, most)
             self.full = self.full or used > most * _FULL
