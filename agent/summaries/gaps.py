@@ -32,16 +32,22 @@ def append_gap(transaction: Transaction, rows: Rows, stream: str, lane: int, fro
 
 
 def _told_to(transaction: Transaction, stream: str, lane: int, from_id: int) -> int:
-    """The tick up to which the stream tells of the lane. After damage that took summaries with it, rows behind them are told by none."""
-    connection = transaction.connection
-    if (
-        from_id <= transaction.after_id
-        or not connection.execute(
-            "SELECT 1 FROM epoch WHERE id = ? AND why = 'corrupt'", (transaction.epoch,)
-        ).fetchone()
-    ):
-        return transaction.after_id
-    (last,) = connection.execute(
-        "SELECT max(last_tick) FROM summary WHERE lane = ? AND stream = ?", (lane, transaction.name("stream", stream))
+    """The tick up to which the stream tells of the lane.
+
+    Epochs that ended before their first item of the stream have not told since when nothing was known before them: this one does. And after
+    damage that took summaries with it, rows behind them are told by none.
+    """
+    connection, name = transaction.connection, transaction.name("stream", stream)
+    (told,) = connection.execute(
+        "SELECT min(after_id) FROM epoch WHERE id > coalesce((SELECT max(epoch) FROM stream WHERE stream = ? AND epoch < ?), 0)",
+        (name, transaction.epoch),
     ).fetchone()
-    return int(last or 0)
+    corrupt = connection.execute(
+        "SELECT 1 FROM epoch WHERE id = ? AND why = 'corrupt'", (transaction.epoch,)
+    ).fetchone()
+    if from_id <= transaction.after_id or not corrupt:
+        return int(told)
+    (last,) = connection.execute(
+        "SELECT max(last_tick) FROM summary WHERE lane = ? AND stream = ?", (lane, name)
+    ).fetchone()
+    return min(int(told), int(last or 0))

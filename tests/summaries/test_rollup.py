@@ -191,13 +191,31 @@ def test_a_window_open_at_a_reboot_is_carried_and_mixes_no_epochs() -> None:
     assert (next_["w"][0], next_["fr"]["seen"]) == ("2026-11-24T03:02:00Z", 60)
 
 
+def test_what_an_epoch_without_items_has_not_told_the_next_one_tells() -> None:
+    """Two short boots of a new card: that nothing is known of the time before the first one, is told by the first one that has an item."""
+    store = device()
+    store.learn(T0)
+    live(store, 20)
+    store.start(boot="boot-1")
+    store.learn(T0 + 40 * 1_000_000)
+    live(store, 60)
+    gaps = [body["gap"] for body in store.items("summary/yard/m1") if body["k"] == "gap"]
+    assert gaps == [[None, "2026-11-24T03:00:40.000Z"]]
+    store.start(boot="boot-2")
+    store.learn(T0 + 200 * 1_000_000)
+    live(store, 60)
+    gaps = [body["gap"] for body in store.items("summary/yard/m1") if body["k"] == "gap"]
+    assert gaps[1:] == [["2026-11-24T03:01:40.000Z", "2026-11-24T03:03:20.000Z"]]
+
+
 def test_a_window_is_carried_within_a_boot_when_the_device_is_renamed() -> None:
     store = device()
     store.learn(T0)
     live(store, 30)
     store.start(device="site/other")
     gap, carried = store.items("summary/yard/m1")
-    assert (gap["d"], gap["gap"]) == ("site/other", ["2026-11-24T03:00:30.000Z", "2026-11-24T03:00:30.000Z"])
+    # The first epoch ended before it had told since when nothing was known before it.
+    assert (gap["d"], gap["gap"]) == ("site/other", [None, "2026-11-24T03:00:30.000Z"])
     assert (carried["carry"][1], carried["fr"]["seen"]) == (0, 30)
     live(store, 31)
     assert seen(store.sums("summary/yard/m1")) == [30, 30]
