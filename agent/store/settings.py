@@ -16,8 +16,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             le=60,
             description="The longest wait of a second of a lane for its commit, which 1,000 rows end sooner and an event at once. A power cut "
             "costs what was not committed: at most this and the running second, never an event. The price is flash wear, measured on ext4: "
-            "an idle lane writes 0.44 GB a day at 1 s or less (a lane has one second each second, and all lanes share a commit), 0.29 GB at 5 s, "
-            "0.05 GB at 60 s; one of 10 results a second 0.73, 0.61 and 0.15 GB.",
+            "an idle lane writes 0.45 GB a day at 1 s or less (a lane has one second each second, and all lanes share a commit), 0.28 GB at 5 s, "
+            "0.05 GB at 60 s; one of 10 results a second 0.75, 0.61 and 0.15 GB.",
         ),
     ] = 5.0
     keep_free: Annotated[
