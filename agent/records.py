@@ -92,7 +92,7 @@ class Detections(msgspec.Struct, frozen=True, kw_only=True):
     labels: n texts. indexes: n class numbers, or () where the output has no classes. scores: (n,) float32.
     values: (n,) float64 (an anomaly's score, an area's ratio, a measured number) or None. keypoints: (n, k, 3) float32 x, y, score or None.
     vectors: (n, d) float32 (embeddings; raw numbers) or None. masks: (n, height, width) bool over the whole frame at any
-    resolution, or None; made for pictures only, never stored.
+    resolution, or None; made for pictures only, never stored. tracks: (n,) which object each is, 0 where that is not known, or None.
     """
 
     labels: tuple[str, ...]
@@ -103,6 +103,7 @@ class Detections(msgspec.Struct, frozen=True, kw_only=True):
     indexes: tuple[int, ...] = ()
     vectors: "NDArray[np.float32] | None" = None
     masks: "NDArray[np.bool_] | None" = None
+    tracks: "NDArray[np.int64] | None" = None
 
     def __len__(self) -> int:
         return len(self.labels)

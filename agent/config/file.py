@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from agent.events import rules
+from agent.events import settings as event_settings
 from agent.inference import model
 from agent.store import settings as store_settings
 from agent.sync import settings as sync_settings
@@ -86,6 +87,12 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         tuple[Annotated[int, Meta(ge=0, le=1023)], ...],
         Meta(description="The processor cores that its models run on, counted from 0; left out: any."),
     ] = ()
+    tracker: Annotated[
+        event_settings.Tracker | None,
+        Meta(
+            description="Follows what the models find from input to input: each object gets a number; left out: none does."
+        ),
+    ] = None
     zone: Annotated[dict[Name, rules.Zone], Meta(description="Areas of the picture that rules can name.")] = {}
 
 

@@ -113,7 +113,7 @@ class Walk:
         if table.__name__ == "Lane" and name == "line":
             self.note(
                 (*key, name),
-                "lines need a tracker, and this version has none",
+                "counting lines are not in this version",
                 "Take the table out; zones and rules work.",
             )
         else:

@@ -116,6 +116,9 @@ class _Rule:
             score=round(_score(found, row), 4) if row is not None and found is not None else None,
             box=box,
             zone=self._config.zone,
+            track=int(found.tracks[row]) or None
+            if row is not None and found is not None and found.tracks is not None
+            else None,
         )
 
 

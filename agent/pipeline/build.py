@@ -13,6 +13,7 @@ from agent.config.kinds import load
 from agent.config.read import Loaded
 from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
+from agent.events.tracker import Tracker
 from agent.messages.envelope import grain_seconds, summary_stream
 from agent.pipeline.lane import Loop, Model
 from agent.pipeline.models import Machine, file_digest, open_model, trials_folder
@@ -93,6 +94,7 @@ def new_loop(
         windows=windows,
         rules=Rules(own_rules, lane.zone, active) if own_rules else None,
         learn=units.learn,
+        trackers={model: Tracker(lane.tracker) for model in lane.model} if lane.tracker is not None else {},
     )
 
 

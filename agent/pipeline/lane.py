@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from agent.events.rules import Rules
+from agent.events.tracker import Tracker
 from agent.gating import Gate
 from agent.pipeline.crops import look_at_crops
 from agent.problems import Problem
@@ -52,7 +53,7 @@ class Model(msgspec.Struct, kw_only=True):
 class Loop:
     """One lane's state between records. Owned by one thread.
 
-    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. milliseconds: a stop watch for latencies, which replay does not compare.
+    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. trackers: by model. milliseconds: a stop watch for latencies, which replay does not compare.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Loop:
         windows: Windows | None = None,
         rules: Rules | None = None,
         learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
+        trackers: Mapping[str, Tracker] = {},
     ) -> None:
         self.name = name
         self.models = tuple(models)
@@ -77,6 +79,7 @@ class Loop:
         self._windows = windows
         self._rules = rules
         self._learn = learn
+        self._trackers = trackers
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
@@ -139,7 +142,7 @@ class Loop:
         before_ms = self._milliseconds()
         model.looked_us = record.at_us
         try:
-            detections, model.problem = look(), None
+            detections, model.problem = self._tracked(model.name, record.at_us, look()), None
         except Problem as problem:
             detections, model.problem = None, str(problem)
         except Exception as error:  # one picture that a model or its decoder chokes on is no reason to end the lane
@@ -158,6 +161,12 @@ class Loop:
         if self._rules is not None:
             self._events += self._rules.take(inference)
         return inference
+
+    def _tracked(self, model: str, at_us: int, found: Detections) -> Detections:
+        tracker = self._trackers.get(model)
+        if tracker is None or found.boxes is None:
+            return found
+        return msgspec.structs.replace(found, tracks=tracker.take(at_us, found))
 
     def _close(self, tick: Tick) -> None:
         second = LaneSecond(

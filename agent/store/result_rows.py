@@ -71,7 +71,11 @@ def _columns(transaction: Transaction, found: Sequence[tuple[Inference, Detectio
                 columns[name] = _joined(found, [None if part is None else rest for part in boxes])
     values = [None if detections.values is None else detections.values.tolist() for _, detections in found]
     extras = [_extras(detections) for _, detections in found]
-    for name, parts in (("value", values), ("extra", extras)):
+    tracks = [
+        None if detections.tracks is None else [number or None for number in detections.tracks.tolist()]
+        for _, detections in found
+    ]
+    for name, parts in (("track", tracks), ("value", values), ("extra", extras)):
         if parts.count(None) < len(parts):
             columns[name] = _joined(found, parts)
     return columns

@@ -128,7 +128,7 @@ def _model(digest: str | None, name: str, content: Content) -> summary.ModelCoun
         sha=None if digest is None else f"sha256:{digest}",
         inf=content.models[name],
         n=dict(sorted(content.labels.get(name, {}).items())),
-        uniq={},  # tracks are not stored yet
+        uniq={},  # the births of tracks are no rows yet
         lat=_latency(content.latencies.get(name, {})),
     )
 
