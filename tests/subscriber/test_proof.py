@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from peers.numbered_items import partition
 from peers.simulated_broker import CALM, SimulatedBroker, Weather
 from peers.whole_device import NAME, STREAM, WholeDevice
@@ -86,7 +86,6 @@ class Proof(RuleBasedStateMachine):
         self.device.live(labels, seconds)
         self.now_s += seconds
 
-    @rule()
     def event(self) -> None:
         self.device.event()
 
@@ -104,7 +103,6 @@ class Proof(RuleBasedStateMachine):
         for worker in range(2):
             self.take(worker, 100, dies=False)
 
-    @rule()
     def a_quarter_of_an_hour(self) -> None:
         """After it, what has no time goes out without one."""
         self.device.clock.advance(900)
@@ -115,7 +113,6 @@ class Proof(RuleBasedStateMachine):
     def close_a_window(self) -> None:
         self.live(2, 12)
 
-    @rule()
     def the_ledger_is_exact(self) -> None:
         """At every ledger each number is in exactly one of acknowledged, todo, held, lost, as the store has it."""
         said, states, lost = self.device.ledger()
@@ -130,15 +127,12 @@ class Proof(RuleBasedStateMachine):
             assert set(here) | gone == set(range(1, entry.hi + 1))
         assert set(states) <= set(said)
 
-    @rule()
     def cut(self) -> None:
         self.device.cut()
 
-    @rule()
     def end(self) -> None:
         self.device.end()
 
-    @rule()
     def kill(self) -> None:
         self.device.kill()
 
@@ -148,7 +142,6 @@ class Proof(RuleBasedStateMachine):
         self.device.reboot(off_s, knows_time=knows_time)
         self.now_s += off_s
 
-    @rule(years=st.sampled_from([-1, 1]), seconds=st.integers(1, 20))
     def jump(self, years: int, seconds: int) -> None:
         """The system's clock leaps, the agent sees it, and is set right again."""
         self.leapt = True
@@ -156,40 +149,30 @@ class Proof(RuleBasedStateMachine):
         self.live(1, seconds)
         self.device.leap(-years * YEAR_S)
 
-    @rule()
     def learn(self) -> None:
         self.device.clock.source = "ntp"
         self.device.learn()
 
-    @precondition(lambda self: len(self.images) < 4)
-    @rule()
     def image(self) -> None:
         self.images.append(self.device.image())
 
-    @precondition(lambda self: self.images)
-    @rule(data=st.data(), off_s=st.sampled_from([3.0, 70.0]))
-    def restore(self, data: st.DataObject, off_s: float) -> None:
+    def restore(self, image: Path, off_s: float) -> None:
         self._remember()
         self.branched = True
-        self.device.restore(data.draw(st.sampled_from(self.images)), off_s)
+        self.device.restore(image, off_s)
         self.now_s += off_s
 
-    @precondition(lambda self: self.images)
-    @rule(data=st.data())
-    def put_back(self, data: st.DataObject) -> None:
+    def put_back(self, image: Path) -> None:
         self._remember()
         self.branched = True
-        self.device.put_back(data.draw(st.sampled_from(self.images)))
+        self.device.put_back(image)
 
-    @rule()
     def reimage(self) -> None:
         self._remember()
         self.device.reimage(10.0)
         self.now_s += 10
 
-    @precondition(lambda self: len(self.devices) == 1 and self.images and not self.timeless)
-    @rule(data=st.data())
-    def clone(self, data: st.DataObject) -> None:
+    def clone(self, image: Path) -> None:
         """A second board is started on a copy of the card; from now on it is the one that works here, and the first stays where it is.
 
         Not of a device that has run without a time: what both then have of one window, one dated and one not, nobody can tell to be the same
@@ -197,25 +180,20 @@ class Proof(RuleBasedStateMachine):
         """
         self._remember()
         self.device.cut()
-        image = data.draw(st.sampled_from(self.images))
         utc = times.text_ms(self.device.utc_us() + 30_000_000)
         self.devices.append(WholeDevice(self.folder / "clone", self.broker, image, boot="clone", utc=utc))
 
-    @precondition(lambda self: len(self.devices) == 2)
-    @rule()
     def swap(self) -> None:
         """Of two with one name, the other one is connected."""
         self.device.cut()
         self.devices.reverse()
 
-    @rule()
     def purge(self) -> None:
         self._remember()
         # Rows of a window that is still open have no number: that they went, the device's own table `removed` tells.
         self.purged |= {label for label in self.device.made if label not in self.homes}
         self.device.purge()
 
-    @rule(state=st.sampled_from(["full", "coarse", "critical"]))
     def tighten(self, state: str) -> None:
         self.device.budget.state = state  # type: ignore[assignment]
 
@@ -231,7 +209,6 @@ class Proof(RuleBasedStateMachine):
         if dies:
             self.broker.queues[1 - worker] += group
 
-    @rule()
     def ask(self) -> None:
         self._ask()
 
@@ -261,6 +238,49 @@ class Proof(RuleBasedStateMachine):
                 for model in msgspec.json.decode(body).get("models", {}).values():
                     for label in model["n"]:
                         self.homes.setdefault(label, set()).add((epoch, seq))
+
+    # ---- one rule for each kind of trouble, so that all the rest is not crowded out
+
+    @rule(how=st.sampled_from(["cut", "end", "kill"]))
+    def stop(self, how: str) -> None:
+        getattr(self, how)()
+
+    @rule(how=st.sampled_from(["event", "learn", "a_quarter_of_an_hour", "jump"]), years=st.sampled_from([-1, 1]))
+    def time(self, how: str, years: int) -> None:
+        if how == "jump":
+            self.jump(years, 3)
+        else:
+            getattr(self, how)()
+
+    @rule(how=st.sampled_from(["image", "image", "restore", "put_back", "reimage", "clone", "swap"]), data=st.data())
+    def card(self, how: str, data: st.DataObject) -> None:
+        """What cannot be done yet makes an image instead."""
+        if how == "reimage":
+            self.reimage()
+        elif how == "swap" and len(self.devices) == 2:
+            self.swap()
+        elif how == "clone" and len(self.devices) == 1 and self.images and not self.timeless:
+            self.clone(data.draw(st.sampled_from(self.images)))
+        elif how in ("restore", "put_back") and self.images:
+            image = data.draw(st.sampled_from(self.images))
+            self.restore(image, 3.0) if how == "restore" else self.put_back(image)
+        elif len(self.images) < 4:
+            self.image()
+
+    @rule(state=st.sampled_from(["full", "coarse", "coarse", "critical", "purge"]))
+    def hold(self, state: str) -> None:
+        """The data budget gets tighter, or an operator takes all out."""
+        if state == "purge":
+            self.purge()
+        else:
+            self.tighten(state)
+
+    @rule(exact=st.booleans())
+    def look(self, exact: bool) -> None:
+        if exact:
+            self.the_ledger_is_exact()
+        else:
+            self.ask()
 
     # ---- what always holds
 
