@@ -15,12 +15,15 @@ NAME = "anchor.json"
 
 
 class Anchor(msgspec.Struct, frozen=True, kw_only=True):
-    """last_id: the last row id when it was written, at each session and at the end of a run."""
+    """last_id, given: the last row id, and how many numbers its epoch had given (`identity.given`), when it was written: at each session and at the
+    end of a run.
+    """
 
     boot: int
     session: int
     epoch: str
     last_id: int = 0
+    given: int = 0
 
 
 def read(folder: Path) -> Anchor | None:

@@ -23,6 +23,15 @@ def greatest_id(connection: sqlite3.Connection) -> int:
     return max(0 if row is None else row[0] or 0 for row in found)
 
 
+def given(connection: sqlite3.Connection, epoch: int) -> int:
+    """How many numbers of items, sessions and ledgers an epoch has given: never fewer, whatever is deleted."""
+    (count,) = connection.execute(
+        "SELECT sess + ledger_n + (SELECT coalesce(sum(last_seq), 0) FROM stream WHERE epoch = ?1) FROM epoch WHERE id = ?1",
+        (epoch,),
+    ).fetchone()
+    return int(count)
+
+
 def decide(
     connection: sqlite3.Connection,
     *,
@@ -43,9 +52,11 @@ def decide(
         first = "corrupt" if damaged else "new"
         return _draw(connection, boot, device, prev, first, REPLAY_EPOCH if replay else secrets.token_hex(16))
     identifier, text, its_boot, its_device, session, after_id = newest
-    # The anchor is written after the database, so a database that does not know its epoch, session or last row is an older copy.
+    # The anchor is written after the database, so a database that does not know its epoch, numbers or last row is an older copy.
     behind = anchor is not None and (
-        anchor.session > session or anchor.last_id > greatest_id(connection)
+        anchor.session > session
+        or anchor.given > given(connection, identifier)
+        or anchor.last_id > greatest_id(connection)
         if anchor.epoch == text
         else connection.execute("SELECT 1 FROM epoch WHERE text = ?", (anchor.epoch,)).fetchone() is None
     )

@@ -13,7 +13,7 @@ from agent.clock import Clock
 from agent.log import fact
 from agent.mailbox import Bounded, Closed
 from agent.problems import Problem
-from agent.store import anchor, folder, recovery
+from agent.store import anchor, folder, identity, recovery
 from agent.store.group import Entry, Group
 from agent.store.reserve import Reserve
 from agent.store.retention import Retention
@@ -269,6 +269,7 @@ class StoreThread:
                     session=self._session,
                     epoch=transaction.epoch_text,
                     last_id=transaction.last_id,
+                    given=identity.given(transaction.connection, transaction.epoch),
                 ),
             )
         except OSError as error:  # only a reason is lost

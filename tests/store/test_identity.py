@@ -106,6 +106,17 @@ def test_an_older_copy_put_back_is_told_by_the_anchor_and_never_reuses_a_number(
     assert [row[:3] for row in epochs(data)] == [(first, None, "new"), (later, first, "restore")]
 
 
+def test_an_older_copy_with_all_its_rows_but_not_all_its_numbers_is_told_too(tmp_path: Path) -> None:
+    """What is numbered beside rows: audit, health, ledgers."""
+    data = tmp_path / "data"
+    first = run_once(data)
+    shutil.copy(data / "edge.sqlite", tmp_path / "copy")
+    with open_store(data, clock=ManualClock(5_000_000, boot="boot-one"), device="s/n", settings=ROOMY) as store:
+        store.submit(lambda transaction: items.draw_ledger_number(transaction), ends_group=True).wait(WAIT_S)
+    shutil.copy(tmp_path / "copy", data / "edge.sqlite")
+    assert run_once(data) != first
+
+
 @pytest.mark.parametrize(
     "text", [None, "", "{", '{"boot":1}', json.dumps({"boot": 1, "session": 0, "epoch": "x" * 400})]
 )
@@ -120,8 +131,8 @@ def test_numbers_stay_unique_whatever_the_anchor_says(tmp_path: Path, text: str 
         numbers = connection.execute("SELECT epoch, stream, seq FROM item").fetchall()
         assert len(numbers) == len(set(numbers)) == 3
         last = connection.execute("SELECT text, sess FROM epoch ORDER BY id DESC LIMIT 1").fetchone()
-        rows = identity.greatest_id(connection)
-    said = {"boot": 2, "session": last[1], "epoch": last[0], "last_id": rows}
+        rows, given = identity.greatest_id(connection), identity.given(connection, 2)
+    said = {"boot": 2, "session": last[1], "epoch": last[0], "last_id": rows, "given": given}
     assert json.loads((tmp_path / "anchor.json").read_text()) == said
 
 
