@@ -422,7 +422,7 @@ class Proof(RuleBasedStateMachine):
             (stream.epoch, number)
             for stream in verdict.streams
             if stream.stream == STREAM
-            for some in (stream.todo, stream.held, stream.unreachable, [one[:2] for one in stream.lost])
+            for some in (stream.missing, stream.todo, stream.held, stream.unreachable, [one[:2] for one in stream.lost])
             for first, last in some
             for number in range(first, last + 1)
         }
