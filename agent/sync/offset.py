@@ -37,8 +37,9 @@ class Offset:
             window = msgspec.json.decode(body, type=_Window).w
             if window is None:
                 return 0
-            due_us = times.parse(window[0]) + window[1] * 1_000_000 + round(self.seconds(grain_s) * 1e6)
+            end_us = times.parse(window[0]) + window[1] * 1_000_000
         except (msgspec.DecodeError, ValueError):
             return 0
-        # A clock that was set back must not hold anything up.
-        return max(0, min(due_us - utc_us, round(self.seconds(grain_s) * 1e6)))
+        if end_us > utc_us:
+            return 0  # the clock was set back: it would be waited for again and again, and all that is behind it in its stream with it
+        return max(0, end_us + round(self.seconds(grain_s) * 1e6) - utc_us)
