@@ -1,5 +1,6 @@
 """What travels along a lane: frozen records. Times are microseconds on CLOCK_BOOTTIME (`at_us`), never a wall clock."""
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,11 +14,31 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-class Frame(Record, frozen=True, kw_only=True):
-    """One picture. pixels: (height, width, 3) uint8, BGR. encoded: the camera's own JPEG, where the source has it."""
+class Frame(Record, frozen=True, kw_only=True, dict=True):
+    """One picture, as its source has it: bgr (height, width, 3) uint8, or i420 (height * 3 / 2, width) uint8: Y plane, then U and V, of half the
+    width and height, side by side in memory (video range, as cameras send it; width and height even).
 
-    pixels: "NDArray[np.uint8]"
+    encoded: the camera's own JPEG, where the source has it.
+    """
+
+    bgr: "NDArray[np.uint8] | None" = None
+    i420: "NDArray[np.uint8] | None" = None
     encoded: bytes | None = None
+
+    @cached_property
+    def pixels(self) -> "NDArray[np.uint8]":
+        """(height, width, 3) uint8, BGR. Converted at the first use: a frame that the gate holds back is never."""
+        if self.bgr is not None:
+            return self.bgr
+        import cv2
+
+        assert self.i420 is not None
+        return cv2.cvtColor(self.i420, cv2.COLOR_YUV2BGR_I420)  # type: ignore[return-value]
+
+    @property
+    def luma(self) -> "NDArray[np.uint8] | None":
+        """(height, width) uint8, where the source has it at no cost."""
+        return None if self.i420 is None else self.i420[: self.i420.shape[0] * 2 // 3]
 
 
 class Read(Record, frozen=True, kw_only=True):

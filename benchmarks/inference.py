@@ -114,7 +114,7 @@ def picture(height: int, width: int) -> np.ndarray:
 
 
 def looks(name: str, path: Path, size: str, rounds: int, block_s: float) -> list[Figure]:
-    frame = Frame(at_us=0, pixels=picture(*SIZES[size]))
+    frame = Frame(at_us=0, bgr=picture(*SIZES[size]))
     with ExitStack() as stack:
         try:
             linear, averaging = (
@@ -217,7 +217,7 @@ def shares(path: Path, length_s: float) -> list[Figure]:
 
 
 def fewest_of_most(path: Path, lanes: int, length_s: float, turns: Turns | None) -> float:
-    frame = Frame(at_us=0, pixels=picture(*SIZES["640x480"]))
+    frame = Frame(at_us=0, bgr=picture(*SIZES["640x480"]))
     counts = [0] * lanes
     stop = threading.Event()
     together = threading.Barrier(lanes + 1)

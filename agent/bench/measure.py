@@ -153,7 +153,7 @@ def sample(runner: "Runner") -> Any:
     if runner.windows is not None:
         size = runner.windows.size
         return SampleWindow(at_us=0, samples=np.sin(np.arange(size, dtype=np.float32)).reshape(1, size))
-    return Frame(at_us=0, pixels=picture())
+    return Frame(at_us=0, bgr=picture())
 
 
 def picture() -> "NDArray[np.uint8]":

@@ -126,7 +126,7 @@ def _file(name: str, path: Path, wanted: Wanted) -> Iterator[Given]:
         return _video(name, path)
     pixels = _picture(name, path) if ending in PICTURES or _small(path) else None
     if pixels is not None:
-        return iter([Given(name=name, record=Frame(at_us=0, pixels=pixels))])
+        return iter([Given(name=name, record=Frame(at_us=0, bgr=pixels))])
     if ending in PICTURES:
         raise Problem(
             where=name,
@@ -197,7 +197,7 @@ def _array(name: str, path: Path, wanted: Wanted) -> Iterator[Given]:
     array = _load_array(name, path)
     if wanted.pictures and array.dtype == "uint8" and array.ndim >= 2:
         items = [_pixels(name, item) for item in _pictures(name, array)]
-        records: list[Frame | SampleWindow] = [Frame(at_us=0, pixels=pixels) for pixels in items]
+        records: list[Frame | SampleWindow] = [Frame(at_us=0, bgr=pixels) for pixels in items]
     elif wanted.pictures and wanted.channels > 1:
         raise Problem(
             where=name,

@@ -32,7 +32,7 @@ def look_at_crops(runner: Looks, frame: Frame, of: Detections, margin: float) ->
             if cut is not None:
                 x0, y0, x1, y1 = cut
                 # A view: the input is filled from it at once.
-                found = runner.look(msgspec.structs.replace(frame, pixels=frame.pixels[y0:y1, x0:x1], encoded=None))
+                found = runner.look(msgspec.structs.replace(frame, bgr=frame.pixels[y0:y1, x0:x1], encoded=None))
                 parts.append(_to_frame(found, cut, frame.pixels.shape[:2]))
     return _joined(parts)
 

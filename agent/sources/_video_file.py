@@ -64,7 +64,7 @@ class VideoFile:
             if at_us - (self._start_us + stream_us) > _LATE_US:
                 self._start_us = at_us - stream_us
         self._next = None
-        return Frame(at_us=at_us, pixels=pixels)
+        return Frame(at_us=at_us, bgr=pixels)
 
     def close(self) -> None:
         self._capture.release()

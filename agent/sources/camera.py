@@ -129,7 +129,7 @@ class Camera:
                 what=f"{self._name} gives no more frames",
                 remedy="Check the camera and its cable; it is opened anew",
             )
-        return Frame(at_us=at_us, pixels=pixels)
+        return Frame(at_us=at_us, bgr=pixels)
 
 
 def form(url: str) -> Literal["stream", "device", "file"]:

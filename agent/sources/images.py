@@ -108,7 +108,7 @@ class Images:
             )
             return Gap(at_us=at_us, why="unreadable")
         self._readable += 1
-        return Frame(at_us=at_us, pixels=pixels)
+        return Frame(at_us=at_us, bgr=pixels)
 
 
 def _load(file: Path) -> "NDArray[np.uint8] | None":

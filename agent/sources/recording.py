@@ -95,4 +95,4 @@ def _frame(path: Path, at_us: int, where: str) -> Frame:
         raise Problem(
             where=where, what=f"{path.name} is not a picture", remedy="The recording is damaged: copy it again"
         )
-    return Frame(at_us=at_us, pixels=np.asarray(pixels, dtype=np.uint8))
+    return Frame(at_us=at_us, bgr=np.asarray(pixels, dtype=np.uint8))

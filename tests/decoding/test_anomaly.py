@@ -90,10 +90,10 @@ def test_a_picture_that_a_model_cannot_rebuild(tmp_path: Path) -> None:
     (tmp_path / "relu.tflite").write_bytes(one_op("RELU", (1, 24, 32, 3)))
     config = Config(path=RelativePath(tmp_path / "relu.tflite"), decoder="anomaly", score=0.3, mean=127.5, std=127.5)
     with open_model("view", config, where="lane.yard.model.view", kind="frame") as runner:
-        assert len(runner.look(Frame(at_us=0, pixels=np.full((48, 64, 3), 255, np.uint8)))) == 0
+        assert len(runner.look(Frame(at_us=0, bgr=np.full((48, 64, 3), 255, np.uint8)))) == 0
         dark = np.full((48, 64, 3), 255, np.uint8)
         dark[:24] = 0
-        found = runner.look(Frame(at_us=0, pixels=dark))
+        found = runner.look(Frame(at_us=0, bgr=dark))
     assert found.labels == ("anomaly",)
     assert found.values is not None
     assert found.values[0] == pytest.approx(0.5, abs=0.05)

@@ -205,7 +205,7 @@ def test_the_model_of_the_catalogue_finds_the_face(testdata: Path) -> None:
         pytest.skip("blazeface of the catalogue is not on this machine (edge-agent models fetch blazeface)")
     with open_model("faces", Config(catalogue="blazeface"), where="m", kind="frame") as runner:
         pixels = cv2.imread(str(testdata / "images" / "grace_hopper.bmp"))
-        found = runner.look(Frame(at_us=0, pixels=pixels))
+        found = runner.look(Frame(at_us=0, bgr=pixels))
     assert found.labels == ("face",)
     np.testing.assert_allclose(found.boxes[0], [0.33, 0.24, 0.72, 0.57], atol=0.03)
     eye_right, eye_left, nose = found.keypoints[0, :3, :2]

@@ -254,7 +254,7 @@ def test_the_three_bottles_of_the_clip(testdata: Path) -> None:
     )
     with open_model("m", config, where="m", kind="frame") as runner:
         assert runner.decoder == "yolo"
-        found = runner.look(Frame(at_us=0, pixels=pixels))
+        found = runner.look(Frame(at_us=0, bgr=pixels))
     assert found.labels == ("bottle",) * 3
     assert found.indexes == (39,) * 3
     assert found.boxes is not None

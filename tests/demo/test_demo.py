@@ -67,7 +67,7 @@ def test_the_sheet_draws_frames_that_have_results(tmp_path: Path) -> None:
     with open_recorder(tmp_path / "recording", {}, "") as recorder:
         lane = recorder.lane("yard")
         for at_us in (10, 20, 30):
-            lane.note(Frame(at_us=at_us, pixels=picture))
+            lane.note(Frame(at_us=at_us, bgr=picture))
         lane.note(Tick(at_us=1_000_000, alive_us=1, dropped=0))
     store = tmp_path / "edge.sqlite"
     with sqlite3.connect(store) as connection:

@@ -18,7 +18,7 @@ def frame(at_s: float, x: int | None = None, *, sigma: float = 0.0, light: int =
     if sigma:
         start = seed * 7919 % 100_000
         pixels += NOISE[start : start + BACKGROUND.size].reshape(BACKGROUND.shape) * sigma
-    return Frame(at_us=round(at_s * 1e6), pixels=np.clip(pixels, 0, 255).astype(np.uint8))
+    return Frame(at_us=round(at_s * 1e6), bgr=np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def passed(frames: list[Frame], **options: float) -> list[float]:
@@ -67,7 +67,7 @@ def test_a_movement_between_two_passing_frames_is_not_missed() -> None:
 
 
 def test_the_frame_s_size_may_change() -> None:
-    small = Frame(at_us=1_000_000, pixels=np.zeros((48, 64, 3), np.uint8))
+    small = Frame(at_us=1_000_000, bgr=np.zeros((48, 64, 3), np.uint8))
     assert passed([frame(0.0), small, frame(2.0)], every_s=1000.0) == [0.0, 1.0, 2.0]
 
 

@@ -22,7 +22,7 @@ from agent.values import RelativePath
 folder = Path(sys.argv[1])
 config = Config(path=RelativePath(folder / "models" / "mobilenet_v1_0.25_128_quant.tflite"))
 with open_model("m", config, machine=Machine(runtime="tflite-runtime"), where="m", kind="frame") as runner:
-    found = runner.look(Frame(at_us=0, pixels=cv2.imread(str(folder / "images" / "parrot.jpg"))))
+    found = runner.look(Frame(at_us=0, bgr=cv2.imread(str(folder / "images" / "parrot.jpg"))))
     print(runner.runtime, found.labels)
 """
 

@@ -13,7 +13,7 @@ from agent.pipeline.runner import Runner, Times
 from agent.records import Detections, Frame, SampleWindow
 
 TIMES = Times(preprocess_ms=1.0, invoke_ms=2.0, decode_ms=0.25)
-PICTURE = Given(name="a.png", record=Frame(at_us=0, pixels=np.zeros((100, 200, 3), np.uint8)))
+PICTURE = Given(name="a.png", record=Frame(at_us=0, bgr=np.zeros((100, 200, 3), np.uint8)))
 WINDOW = Given(name="a.npy", record=SampleWindow(at_us=0, samples=np.zeros((1, 4), np.float32)), number=2)
 
 

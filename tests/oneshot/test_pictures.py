@@ -14,7 +14,7 @@ PIXELS = np.zeros((8, 8, 3), np.uint8)
 
 
 def given(name: Path | str, number: int | None = None) -> Given:
-    return Given(name=str(name), record=Frame(at_us=0, pixels=PIXELS), number=number)
+    return Given(name=str(name), record=Frame(at_us=0, bgr=PIXELS), number=number)
 
 
 def test_names(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class Looking:
 
 def frame(height: int = 100, width: int = 200) -> Frame:
     pixels = np.arange(height * width * 3, dtype=np.uint32).astype(np.uint8).reshape(height, width, 3)
-    return Frame(at_us=1, pixels=pixels)
+    return Frame(at_us=1, bgr=pixels)
 
 
 def boxes(*rows: tuple[float, float, float, float], scores: tuple[float, ...] | None = None) -> Detections:

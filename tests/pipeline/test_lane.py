@@ -14,7 +14,7 @@ BROKEN = Problem(where="lane.yard.model.faces", what="it broke", remedy="mend it
 
 
 def frame(at_us: int) -> Frame:
-    return Frame(at_us=at_us, pixels=np.zeros((4, 4, 3), np.uint8))
+    return Frame(at_us=at_us, bgr=np.zeros((4, 4, 3), np.uint8))
 
 
 def tick(at_us: int, dropped: int = 0) -> Tick:

@@ -28,7 +28,7 @@ class Rig:
         self.records: Iterator[Input | Tick] = self.live.records(lambda: self.wants_tick)
 
     def frame(self) -> Frame:
-        return Frame(at_us=self.clock.boot_us(), pixels=PIXELS)
+        return Frame(at_us=self.clock.boot_us(), bgr=PIXELS)
 
     def read(self, number: int) -> Read:
         return Read(at_us=self.clock.boot_us(), data=bytes([number]))

@@ -40,7 +40,7 @@ def test_a_record_that_breaks_the_lane_is_stored_and_recorded_with_what_came_bef
     )
     clock.advance(0.2)
     with pytest.raises(ValueError, match="no such picture"):
-        lane._take(loop, Frame(at_us=5_400_000, pixels=np.zeros((2, 2, 3), np.uint8)), noted.append)
+        lane._take(loop, Frame(at_us=5_400_000, bgr=np.zeros((2, 2, 3), np.uint8)), noted.append)
     (second,) = seconds
     assert (second.seen, second.failed, second.tick.at_us) == (1, 1, 5_500_000)
     assert noted == [second.tick]

@@ -28,7 +28,7 @@ MOST_BYTES = 64_000
 )
 def test_a_look_allocates_little(testdata: Path, model: str) -> None:
     pixels: np.ndarray = cv2.imread(str(testdata / "images" / "grace_hopper.bmp"))
-    frame = Frame(at_us=0, pixels=cv2.resize(pixels, (1920, 1080)))
+    frame = Frame(at_us=0, bgr=cv2.resize(pixels, (1920, 1080)))
     config = Config(path=RelativePath(testdata / "models" / f"{model}.tflite"))
     with open_model("m", config, where="m", kind="frame") as runner:
         for _ in range(2):

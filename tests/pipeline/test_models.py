@@ -22,7 +22,7 @@ WHERE = "lane.yard.model.view"
 
 
 def frame(path: Path) -> Frame:
-    return Frame(at_us=0, pixels=cv2.imread(str(path)))
+    return Frame(at_us=0, bgr=cv2.imread(str(path)))
 
 
 def opened(path: Path, kind: str = "frame", **options: object):
@@ -191,7 +191,7 @@ def test_a_model_on_the_wrong_kind_of_lane(testdata: Path, autoencoder: Path) ->
     on_camera = problem_of(autoencoder)
     assert "1×4 int8" in on_camera.what
     with opened(autoencoder, "window") as runner, pytest.raises(Problem, match="a Frame came"):
-        runner.look(Frame(at_us=0, pixels=np.zeros((4, 4, 3), np.uint8)))
+        runner.look(Frame(at_us=0, bgr=np.zeros((4, 4, 3), np.uint8)))
 
 
 def test_files_that_are_no_model(testdata: Path, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_recurrent_model_remembers_until_it_is_reset(tmp_path: Path) -> None:
     path = tmp_path / "recurrent.tflite"
     path.write_bytes(recurrent())
     rng = np.random.default_rng(3)
-    seen = [Frame(at_us=at, pixels=rng.integers(0, 256, (8, 8, 3), np.uint8)) for at in range(3)]
+    seen = [Frame(at_us=at, bgr=rng.integers(0, 256, (8, 8, 3), np.uint8)) for at in range(3)]
     with opened(path, decoder="raw") as runner:
         assert len(runner.session.inputs) == 1
 
@@ -247,7 +247,7 @@ def test_an_input_beside_the_picture_gets_what_the_config_says(tmp_path: Path) -
     path = tmp_path / "two.tflite"
     tensors = [tensor("image", (1, 8, 8, 3)), tensor("rate", (1, 8, 8, 3)), tensor("sum", (1, 8, 8, 3))]
     path.write_bytes(model([graph(tensors, [operator("ADD", [0, 1], [2])], inputs=[0, 1], outputs=[2])]))
-    frame = Frame(at_us=1, pixels=np.zeros((8, 8, 3), np.uint8))
+    frame = Frame(at_us=1, bgr=np.zeros((8, 8, 3), np.uint8))
     with opened(path, decoder="raw", inputs={"rate": 0.0}) as runner:
         zero = runner.look(frame).vectors
     with opened(path, decoder="raw", inputs={"rate": 2.5}) as runner:

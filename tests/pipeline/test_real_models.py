@@ -25,7 +25,7 @@ def opened(testdata: Path, model: str, *, masks: bool = False, **options: object
 
 
 def frame(testdata: Path, name: str) -> Frame:
-    return Frame(at_us=0, pixels=cv2.imread(str(testdata / "images" / name)))
+    return Frame(at_us=0, bgr=cv2.imread(str(testdata / "images" / name)))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_deeplab_sees_the_bird_where_its_publisher_does(testdata: Path, voc_labe
 def test_deeplab_s_areas_are_shares_of_the_frame_however_it_is_fitted(testdata: Path, voc_labels: RelativePath) -> None:
     """A picture twice as wide, the bird in its middle: half the share when stretched, letterboxed, of the whole frame when cropped, too."""
     square = frame(testdata, "bird_segmentation.bmp").pixels
-    wide = Frame(at_us=0, pixels=cv2.copyMakeBorder(square, 0, 0, 256, 257, cv2.BORDER_REPLICATE))
+    wide = Frame(at_us=0, bgr=cv2.copyMakeBorder(square, 0, 0, 256, 257, cv2.BORDER_REPLICATE))
     shares = {}
     for resize in ("stretch", "letterbox", "crop"):
         with opened(testdata, DEEPLAB, labels=voc_labels, resize=resize) as runner:

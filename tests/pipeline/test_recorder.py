@@ -16,9 +16,9 @@ SECOND = 1_000_000
 RNG = np.random.default_rng(7)
 PICTURE = RNG.integers(0, 255, (24, 32, 3), dtype=np.uint8)
 TAKEN = [
-    Frame(at_us=10, pixels=PICTURE),
+    Frame(at_us=10, bgr=PICTURE),
     Gap(at_us=20, why="stall"),
-    Frame(at_us=30, pixels=PICTURE[::-1].copy()),
+    Frame(at_us=30, bgr=PICTURE[::-1].copy()),
     Tick(at_us=1_000_000, alive_us=900_000, dropped=2),
     Read(at_us=1_000_100, data=b"abc"),
     Write(at_us=1_000_200, data=b"\x00\x01"),
@@ -76,7 +76,7 @@ def test_a_missing_frame_file_is_named(tmp_path: Path) -> None:
 
 def test_a_cameras_own_jpeg_is_kept_as_it_came(tmp_path: Path) -> None:
     with open_recorder(tmp_path, {}, "") as recorder:
-        recorder.lane("yard").note(Frame(at_us=1, pixels=PICTURE, encoded=b"\xff\xd8 the camera's bytes"))
+        recorder.lane("yard").note(Frame(at_us=1, bgr=PICTURE, encoded=b"\xff\xd8 the camera's bytes"))
         recorder.lane("yard").note(Tick(at_us=2, alive_us=1, dropped=0))
     assert (tmp_path / "yard" / "frames" / "000001.jpg").read_bytes() == b"\xff\xd8 the camera's bytes"
 
@@ -97,13 +97,13 @@ def test_more_frames_than_the_disk_takes_leave_a_gap_and_the_lane_goes_on(tmp_pa
     with open_recorder(tmp_path, {}, "") as recorder:
         lane = recorder.lane("yard")
         for number in range(60):  # at once: a PNG takes some ms
-            lane.note(Frame(at_us=number, pixels=noise))
+            lane.note(Frame(at_us=number, bgr=noise))
         lane.note(Tick(at_us=SECOND, alive_us=SECOND, dropped=0))
         for _ in range(4000):
             if not lane.waiting:
                 break
             threading.Event().wait(0.005)
-        lane.note(Frame(at_us=SECOND + 1, pixels=PICTURE))
+        lane.note(Frame(at_us=SECOND + 1, bgr=PICTURE))
         lane.note(Tick(at_us=2 * SECOND, alive_us=SECOND, dropped=0))
     lines = [json.loads(line) for line in (tmp_path / "yard" / "input.jsonl").read_text().splitlines()]
     taken = [line for line in lines if line["k"] == "frame"]
@@ -170,7 +170,7 @@ def test_a_recording_leaves_the_disk_the_room_that_the_store_keeps_free(tmp_path
 def test_a_picture_that_cannot_be_encoded_ends_the_recording_and_not_the_lane(tmp_path: Path) -> None:
     with open_recorder(tmp_path, {}, "") as recorder:
         lane = recorder.lane("yard")
-        lane.note(Frame(at_us=10, pixels=np.zeros((0, 0, 3), np.uint8)))
+        lane.note(Frame(at_us=10, bgr=np.zeros((0, 0, 3), np.uint8)))
         for one in TAKEN:
             lane.note(one)
     assert lane.problem is not None

@@ -83,7 +83,7 @@ def recording(folder: Path, config: str, records: Iterable[Input | Tick], lane: 
 def frames(*pictures: Any, begin_us: int = 0) -> list[Input | Tick]:
     """One a tenth of a second, then the tick."""
     times = range(begin_us, begin_us + len(pictures) * 100_000, 100_000)
-    taken: list[Input | Tick] = [Frame(at_us=at_us, pixels=one) for at_us, one in zip(times, pictures, strict=True)]
+    taken: list[Input | Tick] = [Frame(at_us=at_us, bgr=one) for at_us, one in zip(times, pictures, strict=True)]
     return [*taken, Tick(at_us=begin_us + SECOND, alive_us=SECOND, dropped=0)]
 
 
@@ -119,7 +119,7 @@ def test_lanes_are_merged_by_the_greatest_time_so_far_then_lane_then_line(tmp_pa
 def test_a_restart_forgets_what_was_not_counted_and_keeps_the_event(tmp_path: Path) -> None:
     records = [
         *frames(NIGHT, NIGHT),
-        Frame(at_us=1_100_000, pixels=NIGHT),
+        Frame(at_us=1_100_000, bgr=NIGHT),
         Gap(at_us=1_500_000, why="restart"),
         *frames(NIGHT, DAY, DAY, DAY, begin_us=2 * SECOND),
     ]

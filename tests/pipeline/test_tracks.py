@@ -47,7 +47,7 @@ def lane(tracker: Config | None) -> list[LaneSecond]:
         "yard", [Model(name="faces", runner=TwoWalk())], seconds.append, milliseconds=lambda: 0.0, rules=rules, trackers=trackers
     )  # fmt: skip
     for place in range(20):
-        loop.take(Frame(at_us=place * 100_000, pixels=np.zeros((4, 4, 3), np.uint8)))
+        loop.take(Frame(at_us=place * 100_000, bgr=np.zeros((4, 4, 3), np.uint8)))
     loop.take(Tick(at_us=2_000_000, alive_us=1_000_000, dropped=0))
     return seconds
 
