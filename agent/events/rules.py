@@ -31,6 +31,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 1.0
     clear_s: Annotated[float, Meta(ge=0, description="Not seen for this long, the event ends.")] = 5.0
     severity: Annotated[Literal["info", "warn", "alarm"], Meta(description="How much it matters.")] = "info"
+    snapshot: Annotated[
+        bool, Meta(description="Whether the picture in which it starts is kept on the device ([snapshots], [privacy]).")
+    ] = False
 
 
 class Rules:
@@ -116,6 +119,7 @@ class _Rule:
             score=round(_score(found, row), 4) if row is not None and found is not None else None,
             box=box,
             zone=self._config.zone,
+            snapshot=self._config.snapshot and phase == "start",
             track=int(found.tracks[row]) or None
             if row is not None and found is not None and found.tracks is not None
             else None,

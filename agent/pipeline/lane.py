@@ -38,6 +38,14 @@ class Windows(Protocol):
     def take(self, record: SampleChunk | Gap) -> Sequence[SampleWindow]: ...
 
 
+class Pictures(Protocol):
+    """Where a lane's pictures go that somebody may see."""
+
+    def take(self, frame: Frame, results: Mapping[str, Inference], events: Sequence[Event]) -> list[Event]: ...
+
+    def held_back(self, frame: Frame) -> None: ...
+
+
 class Model(msgspec.Struct, kw_only=True):
     """on: the earlier model whose detections it looks at, None: the input. margin: by how much of its size a crop grows at every side."""
 
@@ -69,6 +77,7 @@ class Loop:
         rules: Rules | None = None,
         learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
         trackers: Mapping[str, Tracker] = {},
+        pictures: Pictures | None = None,
     ) -> None:
         self.name = name
         self.models = tuple(models)
@@ -80,6 +89,7 @@ class Loop:
         self._rules = rules
         self._learn = learn
         self._trackers = trackers
+        self._pictures = pictures
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
@@ -114,13 +124,18 @@ class Loop:
         due = [model for model in self.models if _is_due(model, record.at_us)]
         if (self._gate is not None and not self._gate.take(record)) or not due:
             self._gated += 1
+            if self._pictures is not None and isinstance(record, Frame):
+                self._pictures.held_back(record)
             return
+        earlier = len(self._events)
         results: dict[str, Inference] = {}
         for model in due:
             if model.on is None:
                 results[model.name] = self._infer(model, record, partial(model.runner.look, record))
             else:
                 self._look_at_crops(model, model.on, record, results)
+        if self._pictures is not None and isinstance(record, Frame):
+            self._events[earlier:] = self._pictures.take(record, results, self._events[earlier:])
         if not results:
             self._gated += 1
         elif any(result.detections is not None for result in results.values()):

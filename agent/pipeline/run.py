@@ -15,19 +15,23 @@ import msgspec
 
 from agent.clock import Clock, Reading
 from agent.config import forecast
+from agent.config.file import File
 from agent.config.read import Loaded
 from agent.config.write import recorded_toml
+from agent.events.snapshots import Snapshots
 from agent.inference.turns import Turns
 from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.birth import make_birth
 from agent.pipeline.health import Health
+from agent.pipeline.pictures import Pictures, check_recording
 from agent.pipeline.recorder import Recorder, open_recorder
 from agent.pipeline.state_file import StateFile
 from agent.pipeline.supervisor import Supervisor
 from agent.pipeline.units import KIND as UNIT
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
+from agent.store.folder import free_bytes
 from agent.store.lane_rows import clock_job, is_news, lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
@@ -58,6 +62,8 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
     file = loaded.file
     logger = logging.getLogger(__name__)
     begun_us = clock.boot_us()
+    if options.record is not None:
+        check_recording(loaded)
     with ExitStack() as stack:
         units = Units()
         store = stack.enter_context(_open_store(loaded, options, units, clock, stack))
@@ -68,6 +74,8 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         recorder = stack.enter_context(_recorder(loaded, options, store)) if options.record is not None else None
         learn_time = _LearnTime(store, recorder, clock)
         learn_time()
+        snapshots = stack.enter_context(_snapshots(file, options, store, clock))
+        pictures = Pictures(file, snapshots, logger)
         supervisor = Supervisor(
             file,
             machine=build.machine(file, Turns(file.device.models_at_once)),
@@ -79,8 +87,10 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             active=lambda lane: _active(store, lane),
             recorder=recorder,
             place=loaded.placed,
+            pictures=pictures,
         )
         state_file = StateFile(store, clock, stop)
+        state_file.snapshots = snapshots
         if file.mqtt is not None and not options.offline:
             state_file.sync = stack.enter_context(
                 open_sync(
@@ -201,6 +211,23 @@ def _recorder(loaded: Loaded, options: Options, store: Store) -> Iterator[Record
     text = recorded_toml(loaded.effective, build.model_digests(loaded))
     with open_recorder(options.record, head, text, keep_free=loaded.file.store.keep_free) as recorder:
         yield recorder
+
+
+@contextmanager
+def _snapshots(file: File, options: Options, store: Store, clock: Clock) -> Iterator[Snapshots | None]:
+    """None: no rule wants any, or it is `record` and its like that run, which keep nothing beside their folder."""
+    if options.data is not None or not any(rule.snapshot for rule in file.rule.values()):
+        yield None
+        return
+    with Snapshots(
+        store.folder,
+        file.snapshots,
+        boot=store.boot,
+        clock=clock,
+        keep_free=file.store.keep_free,
+        free_bytes=free_bytes,
+    ) as snapshots:
+        yield snapshots
 
 
 class _LearnTime:

@@ -15,6 +15,7 @@ from agent.config.file import File
 from agent.log import Repeated, fact
 from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.models import Machine
+from agent.pipeline.pictures import Pictures
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
@@ -77,6 +78,7 @@ class Supervisor:
         active: Callable[[str], frozenset[str]],
         recorder: Recorder | None = None,
         place: Callable[[Problem], Problem] = lambda problem: problem,
+        pictures: Pictures | None = None,
     ) -> None:
         self._file = file
         self._machine = machine
@@ -88,6 +90,7 @@ class Supervisor:
         self._active = active
         self._recorder = recorder
         self._place = place
+        self._pictures = pictures
         self._logger = logging.getLogger(__name__)
         self._faults = Repeated(self._logger)
         self._looked_us = self._awake_us = clock.boot_us()
@@ -105,6 +108,7 @@ class Supervisor:
             active=self._active(name),
             restarted=restarted,
             place=self._place,
+            pictures=self._pictures,
         )
 
     def run(self, look: Callable[[], None], tell: Callable[[Mapping[str, LaneState]], None]) -> Exit:

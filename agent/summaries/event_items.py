@@ -128,8 +128,13 @@ class EventItems:
                     score=event.score,
                     box=event.box,
                     zone=event.zone,
-                    media=None,
+                    media=_media(event),
                 )
             )
 
         return body
+
+
+def _media(event: Event) -> message.Media | None:
+    media = event.media
+    return None if media is None else message.Media(ref=media.ref, digest=media.digest, bytes=media.bytes)
