@@ -109,8 +109,8 @@ def edited(content: bytes, shape: Shape) -> bytes:
         at = _line_end(content, end)
         begins = b"" if at == 0 or content[at - 1 : at] == b"\n" else newline
         changes.append((at, at, begins + b"".join(line + newline for line in missing)))
-    for start, end, text in sorted(changes, reverse=True):
-        content = content[:start] + text + content[end:]
+    for start, end, new in sorted(changes, reverse=True):
+        content = content[:start] + new + content[end:]
     return content
 
 
@@ -147,8 +147,8 @@ def _header(table: Any) -> Any:
 
 def _last_byte(table: Any) -> int:
     """Where what it says ends; comments behind that belong to what follows."""
-    last = max((child.end_byte for child in table.named_children if child.type == "pair"), default=0)
-    return max(last, _header(table).end_byte)
+    last: int = max((child.end_byte for child in table.named_children if child.type == "pair"), default=0)
+    return max(last, int(_header(table).end_byte))
 
 
 def _line_end(content: bytes, at: int) -> int:

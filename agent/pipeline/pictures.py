@@ -109,7 +109,7 @@ class Pictures:
     """Of the whole agent: what its lanes share. snapshots: None where none are kept (a recording, a look)."""
 
     def __init__(self, file: File, snapshots: Snapshots | None, logger: logging.Logger) -> None:
-        self._file = file
+        self.file = file
         self._snapshots = snapshots
         self._faults = Repeated(logger)
         self.watches = {name: Watch() for name, lane in file.lane.items() if lane.window is None}
@@ -118,12 +118,12 @@ class Pictures:
         """For a run of the lane. labels: of its models that are open. None: the lane has no pictures."""
         if name not in self.watches:
             return None
-        lane = self._file.lane[name]
+        lane = self.file.lane[name]
         whole = {model: its for model, its in labels.items() if lane.model[model].on == "input"}
         lost_s = lane.tracker.lost_s if lane.tracker is not None else LOST_S
         return LanePictures(
             name,
-            Hiding(privacy_of(self._file, lane), whole, lost_s),
+            Hiding(privacy_of(self.file, lane), whole, lost_s),
             snapshots=self._snapshots,
             watch=self.watches[name],
             faults=self._faults,

@@ -24,6 +24,7 @@ from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.birth import make_birth
 from agent.pipeline.health import Health
+from agent.pipeline.looking import Looking, open_looking
 from agent.pipeline.pictures import Pictures, check_recording
 from agent.pipeline.recorder import Recorder, open_recorder
 from agent.pipeline.state_file import StateFile
@@ -31,6 +32,7 @@ from agent.pipeline.supervisor import Supervisor
 from agent.pipeline.units import KIND as UNIT
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
+from agent.records import LaneSecond
 from agent.store.folder import free_bytes
 from agent.store.lane_rows import clock_job, is_news, lane_second_job
 from agent.store.reader import names_of, started_rules
@@ -76,19 +78,26 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         learn_time()
         snapshots = stack.enter_context(_snapshots(file, options, store, clock))
         pictures = Pictures(file, snapshots, logger)
+        looking = Looking(pictures, lambda: supervisor.states(), clock)
+
+        def take_second(second: LaneSecond) -> None:
+            looking.note(second)
+            submit(lane_second_job(second), bool(second.events))
+
         supervisor = Supervisor(
             file,
             machine=build.machine(file, Turns(file.device.models_at_once)),
             clock=clock,
             stop=stop,
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),
-            submit=lambda second: submit(lane_second_job(second), bool(second.events)),
+            submit=take_second,
             units=units,
             active=lambda lane: _active(store, lane),
             recorder=recorder,
             place=loaded.placed,
             pictures=pictures,
         )
+        stack.enter_context(open_looking(looking, store.folder))
         state_file = StateFile(store, clock, stop)
         state_file.snapshots = snapshots
         if file.mqtt is not None and not options.offline:
