@@ -43,7 +43,8 @@ class Browser:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_LIMIT_S)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None)
-            value = json.loads(connection.getresponse().read())["value"]
+            with connection.getresponse() as answer:
+                value = json.loads(answer.read())["value"]
         finally:
             connection.close()
         if isinstance(value, dict) and "error" in value:
@@ -98,16 +99,18 @@ class Browser:
 
     def _act(self, element: str, strokes: list[list[tuple[float, float]]], kind: str) -> None:
         self.run("document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", element)
-        left, top, wide, high = self.run(
-            "const box = document.getElementById(arguments[0]).getBoundingClientRect(); return [box.left, box.top, box.width, box.height]",
+        wide, high = self.run(
+            "const box = document.getElementById(arguments[0]).getBoundingClientRect(); return [box.width, box.height]",
             element,
         )
+        origin = {
+            _ELEMENT: self._find(element)
+        }  # of each move, wherever the element is by then; measured from its middle
         actions: list[dict[str, Any]] = []
         for stroke in strokes:
             for place, (x, y) in enumerate(stroke):
-                actions.append(
-                    {"type": "pointerMove", "duration": 30, "x": round(left + x * wide), "y": round(top + y * high)}
-                )
+                offset = {"x": round((x - 0.5) * wide), "y": round((y - 0.5) * high)}
+                actions.append({"type": "pointerMove", "duration": 30, "origin": origin, **offset})
                 if place == 0:
                     actions.append({"type": "pointerDown", "button": 0})
             actions.append({"type": "pointerUp", "button": 0})
@@ -155,12 +158,15 @@ def browser(folder: Path) -> Iterator[Browser]:
 def _wait_until_ready(port: int) -> None:
     end = time.monotonic() + _LIMIT_S
     while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", "/status")
-            if json.loads(connection.getresponse().read())["value"]["ready"]:
-                return
+            with connection.getresponse() as answer:
+                if json.loads(answer.read())["value"]["ready"]:
+                    return
         except OSError:
             if time.monotonic() > end:
                 raise
+        finally:
+            connection.close()
         time.sleep(0.05)
