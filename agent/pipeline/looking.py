@@ -15,6 +15,7 @@ from socket import socket
 import msgspec
 
 from agent.clock import Clock
+from agent.config.pictures import shapes
 from agent.log import fact
 from agent.mailbox import Closed
 from agent.pipeline.pictures import Pictures, Seen, Watch, encoded, privacy_of, shown
@@ -136,6 +137,7 @@ class Looking:
                 for model, one in state.models.items()
             },
             rates=self._rates(name),
+            shapes=shapes(self._pictures.file.lane[name]),
         )
         if new is None:
             return msgspec.structs.replace(told, why="no picture has come yet"), b""
