@@ -30,7 +30,7 @@ from agent.pipeline.models import Machine, open_model
 from agent.pipeline.pictures import encoded
 from agent.pipeline.runner import Runner
 from agent.records import Detections, Frame, Inference
-from agent.sources import masking
+from agent.sources.masking import Cover
 from agent.values import RelativePath
 from benchmarks.figures import known, parser, say, skipped
 
@@ -87,7 +87,6 @@ def costs(rounds: int) -> Iterator[tuple[str, float, str]]:
         size = f"{width} × {height}"
         photograph = np.asarray(cv2.resize(smooth(), (width, height)), np.uint8)
         planes = np.asarray(cv2.cvtColor(photograph, cv2.COLOR_BGR2YUV_I420), np.uint8)
-        cells = masking.covered(mask, height, width)
 
         def snapshot(pixels: Picture = photograph) -> None:
             jpeg = encoded(hide(pixels, people, CELLS["persons"]), 85)
@@ -96,7 +95,7 @@ def costs(rounds: int) -> Iterator[tuple[str, float, str]]:
 
         yield f"cost: snapshot of {size}", median_ms(snapshot, rounds), "ms"
         for form, frame in (("BGR", Frame(at_us=0, bgr=photograph)), ("I420", Frame(at_us=0, i420=planes))):
-            yield f"cost: mask on {size} {form}", median_ms(partial(masking.burnt, frame, cells), rounds), "ms"
+            yield f"cost: mask on {size} {form}", median_ms(partial(Cover(mask, frame).burnt, frame), rounds), "ms"
 
 
 def smooth() -> Picture:
