@@ -25,7 +25,7 @@ from agent.summaries import merged
 
 if TYPE_CHECKING:
     from agent.inference.turns import Turns
-    from agent.pipeline.pictures import LanePictures
+    from agent.pipeline.showing import LaneShowing
 
 
 class Opened(msgspec.Struct, kw_only=True):
@@ -62,7 +62,7 @@ def new_loop(
     submit: Callable[[LaneSecond], None],
     units: Units,
     active: frozenset[str] = frozenset(),
-    pictures: "LanePictures | None" = None,
+    showing: "LaneShowing | None" = None,
 ) -> Loop:
     """A lane's loop in its first state. active: rules whose event had started when the agent last stopped."""
     source = source_kind(lane)
@@ -79,8 +79,8 @@ def new_loop(
     gate = unpack = windows = None
     if lane.gate is not None:
         gate = load("gating", lane.gate.kind).open_gate(lane.gate.config)
-    if pictures is not None:
-        pictures.moved = lambda: getattr(gate, "boxes", None)
+    if showing is not None:
+        showing.moved = lambda: getattr(gate, "boxes", None)
     if hasattr(source, "open_unpack"):
         unpack = source.open_unpack(lane.source.config)
     if lane.window is not None:
@@ -99,7 +99,7 @@ def new_loop(
         rules=Rules(own_rules, lane.zone, active) if own_rules else None,
         learn=units.learn,
         trackers={model: Tracker(lane.tracker) for model in lane.model} if lane.tracker is not None else {},
-        pictures=pictures,
+        showing=showing,
     )
 
 

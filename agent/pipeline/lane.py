@@ -38,7 +38,7 @@ class Windows(Protocol):
     def take(self, record: SampleChunk | Gap) -> Sequence[SampleWindow]: ...
 
 
-class Pictures(Protocol):
+class Showing(Protocol):
     """Where a lane's pictures go that somebody may see."""
 
     def take(self, frame: Frame, results: Mapping[str, Inference], events: Sequence[Event]) -> list[Event]: ...
@@ -77,7 +77,7 @@ class Loop:
         rules: Rules | None = None,
         learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
         trackers: Mapping[str, Tracker] = {},
-        pictures: Pictures | None = None,
+        showing: Showing | None = None,
     ) -> None:
         self.name = name
         self.models = tuple(models)
@@ -89,7 +89,7 @@ class Loop:
         self._rules = rules
         self._learn = learn
         self._trackers = trackers
-        self._pictures = pictures
+        self._showing = showing
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
@@ -124,8 +124,8 @@ class Loop:
         due = [model for model in self.models if _is_due(model, record.at_us)]
         if (self._gate is not None and not self._gate.take(record)) or not due:
             self._gated += 1
-            if self._pictures is not None and isinstance(record, Frame):
-                self._pictures.held_back(record)
+            if self._showing is not None and isinstance(record, Frame):
+                self._showing.held_back(record)
             return
         earlier = len(self._events)
         results: dict[str, Inference] = {}
@@ -134,8 +134,8 @@ class Loop:
                 results[model.name] = self._infer(model, record, partial(model.runner.look, record))
             else:
                 self._look_at_crops(model, model.on, record, results)
-        if self._pictures is not None and isinstance(record, Frame):
-            self._events[earlier:] = self._pictures.take(record, results, self._events[earlier:])
+        if self._showing is not None and isinstance(record, Frame):
+            self._events[earlier:] = self._showing.take(record, results, self._events[earlier:])
         if not results:
             self._gated += 1
         elif any(result.detections is not None for result in results.values()):

@@ -17,9 +17,9 @@ from agent.pipeline.lane import Loop
 from agent.pipeline.live import FRAMES, READS, Live
 from agent.pipeline.models import Machine
 from agent.pipeline.mute_rules import mute_rules
-from agent.pipeline.pictures import Pictures
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.runner import Runner
+from agent.pipeline.showing import Showing
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
 from agent.records import Gap, Input, LaneSecond, Tick
@@ -46,7 +46,7 @@ class LiveLane:
         active: frozenset[str],
         restarted: bool,
         place: Callable[[Problem], Problem],
-        pictures: Pictures | None = None,
+        showing: Showing | None = None,
     ) -> None:
         self.name = name
         self.state: State = "starting"
@@ -69,7 +69,7 @@ class LiveLane:
         self._active = active
         self._restarted = restarted
         self._place = place
-        self._pictures = pictures
+        self._showing = showing
         kind = build.source_kind(self._lane)
         config = self._lane.source.config
         self.live = Live(
@@ -108,8 +108,8 @@ class LiveLane:
                 for problem in mute_rules(self.name, self._rules, labels):
                     logging.getLogger(__name__).warning("%s", self._place(problem))
             shown = None
-            if self._pictures is not None:
-                shown = self._pictures.lane(self.name, {model: one.labels for model, one in opened.runners.items()})
+            if self._showing is not None:
+                shown = self._showing.lane(self.name, {model: one.labels for model, one in opened.runners.items()})
             loop = self.loop = build.new_loop(
                 self.name, self._lane, self._rules, opened.runners, self._submit, self._units, self._active, shown
             )
