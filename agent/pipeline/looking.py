@@ -27,6 +27,8 @@ from agent.web.handover import Ask, Found, ModelTold, Told
 _QUALITY = 80
 _LEAST_BETWEEN_S = 0.2
 _WAIT_S = 1.0
+# For a picture that is newer. Short: others, of another lane, wait meanwhile.
+_NEWER_S = 0.25
 _POLL_S = 0.5
 _WANTED_US = 2_000_000
 _SECONDS = 5
@@ -107,7 +109,7 @@ class Looking:
         known = self._shown.get(name)
         fresh = known is not None and known.seen.frame.at_us > after_us
         with suppress(Closed):
-            seen = watch.newest.take(0.0 if fresh else _WAIT_S)
+            seen = watch.newest.take(0.0 if fresh else _NEWER_S)
             if seen is not None:
                 self._made_us[name] = self._clock.boot_us()
                 self._shown[name] = self._made(name, seen)
