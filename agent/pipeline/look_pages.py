@@ -98,13 +98,14 @@ def open_agent(loaded: Loaded, clock: Clock, stop: threading.Event) -> Iterator[
     if lock_holder(data) is not None:
         yield Folder(data, None, stop)
         return
+    cameras = [name for name, lane in loaded.file.lane.items() if lane.window is None]
     own_stop, failed = threading.Event(), list[BaseException]()
     with tempfile.TemporaryDirectory(prefix="edge-agent-look-", dir=_MEMORY if _MEMORY.is_dir() else None) as scratch:
 
         def live() -> None:
             try:
                 options = Options(data=Path(scratch), offline=True)
-                run_agent(loaded, options, clock=clock, stop=own_stop)
+                run_agent(loaded.only(cameras), options, clock=clock, stop=own_stop)
             except BaseException as error:  # noqa: BLE001  told by who waits
                 failed.append(error)
                 stop.set()

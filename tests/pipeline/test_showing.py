@@ -43,6 +43,11 @@ def noise(seed: int = 1) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
 class Refusing:
     """A gate that holds everything back."""
 
+    warm = quiet = False
+    boxes = np.zeros((0, 4), np.float32)
+
+    def tracked(self, boxes: object) -> None: ...
+
     def take(self, record: Frame | SampleWindow) -> bool:
         return False
 
