@@ -57,7 +57,8 @@ def test_a_good_config_is_summed_up_without_its_secrets(config, tmp_path):
     code, out, errors, modules = check(config, NAME="gate-07", MQTT_PASSWORD=SECRET)
     assert (code, errors) == (0, "")
     for words in ("north-farm/gate-07", "rtsp://10.0.0.7/stream1?token=…", "user viewer", f"password from the file {tmp_path / 'camera'}", "faces.tflite sha256:",
-                  "decoder not named: to be found in the model", "password from the variable MQTT_PASSWORD", "mqtts://broker.example.com", "motion"):  # fmt: skip
+                  "decoder not named: to be found in the model", "password from the variable MQTT_PASSWORD", "mqtts://broker.example.com", "motion",
+                  "pictures none leaves this device", "yard     people are shown as they are"):  # fmt: skip
         assert words in out
     assert SECRET not in out
     assert not modules & set(HEAVY)

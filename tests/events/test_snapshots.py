@@ -204,3 +204,16 @@ def test_what_a_purge_deletes_is_overwritten_first(tmp_path: Path) -> None:
     (tmp_path / "other name").hardlink_to(picture)
     purge(tmp_path, 2_000)
     assert (tmp_path / "other name").read_bytes() == bytes(400)
+
+
+def test_one_that_was_written_while_the_time_was_unknown_has_no_date(tmp_path: Path) -> None:
+    clock = ManualClock()
+    clock.lose_utc()
+    with opened(tmp_path, clock=clock) as snapshots:
+        snapshots.offer("yard", 1, b"x")
+    assert (tmp_path / "snapshots/yard-7-1.jpg").stat().st_mtime == 0
+    # The next boot knows the time: it is not taken for one of 1970, nor for one of the machine's idle clock.
+    snapshots = opened(tmp_path, boot=8, keep_days=1.0)
+    snapshots._begin()
+    snapshots._trim()
+    assert names(tmp_path) == ["yard-7-1.jpg"]

@@ -265,3 +265,15 @@ def test_record_keeps_no_snapshots_beside_its_folder(tmp_path: Path) -> None:
         wait_for(lambda: running.process.poll() is not None, LIMIT_S, "the end")
     assert running.process.returncode == 0, running.text
     assert not list(tmp_path.rglob("snapshots"))
+
+
+def test_a_model_that_sees_crops_alone_says_nothing_of_the_whole_picture(tmp_path: Path) -> None:
+    table = '[privacy]\nblur = "persons"\n[lane.yard.model.near]\npath = "near.tflite"\non = "view"\n'
+    pictures = Showing(privately(tmp_path, table).file, None, logging.getLogger("test"))
+    lane = pictures.lane("yard", {"view": ("night",), "near": ("person",)})
+    assert lane is not None
+    pictures.watches["yard"].wanted = True
+    lane.take(frame(1), {"near": Inference(model="near", at_us=1, detections=found("person"), took_ms=1.0)}, [])
+    handed = pictures.watches["yard"].newest.take(0.0)
+    assert handed is not None
+    assert handed.hidden == (None, "no model of this lane finds person")
