@@ -140,7 +140,7 @@ def _model(one: model.Config, key: Key, walk: Walk) -> None:
 
 def _rule(rule: rules.Config, lanes: dict[str, Any], key: Key, walk: Walk) -> None:
     if rule.lane in lanes:
-        for name, value in (("model", rule.model), ("zone", rule.zone)):
+        for name, value in (("model", rule.model), ("zone", rule.zone), ("line", rule.line)):
             known = getattr(lanes[rule.lane], name, None)
             if isinstance(value, str) and isinstance(known, dict) and value not in known:
                 walk.note(

@@ -93,7 +93,21 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="Follows what the models find from input to input: each object gets a number; left out: none does."
         ),
     ] = None
-    zone: Annotated[dict[Name, rules.Zone], Meta(description="Areas of the picture that rules can name.")] = {}
+    zone: Annotated[
+        dict[Name, event_settings.Zone],
+        Meta(
+            description="Areas of the picture: who enters, leaves and stays in them is counted, and rules can name them."
+        ),
+    ] = {}
+    line: Annotated[
+        dict[Name, event_settings.Line],
+        Meta(description="Lines in the picture: who crosses them is counted, each way, and rules can name them."),
+    ] = {}
+
+    @property
+    def follows(self) -> event_settings.Tracker | None:
+        """How its objects are followed: zones and lines count objects, so they need it."""
+        return self.tracker or (event_settings.Tracker() if self.zone or self.line else None)
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

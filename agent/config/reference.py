@@ -13,6 +13,7 @@ from agent.config import kinds
 from agent.config.file import Device, File, Lane
 from agent.config.walk import bounds
 from agent.events import rules
+from agent.events import settings as event_settings
 from agent.inference import model
 from agent.store import settings as store_settings
 from agent.sync import settings as sync_settings
@@ -57,7 +58,8 @@ def config_page() -> str:
         model.Config,
     )
     lines += ["`decoder` is one of:", "", *decoders, ""]
-    lines += _section("`[lane.NAME.zone.NAME]`", "An area of the picture.", rules.Zone)
+    lines += _section("`[lane.NAME.zone.NAME]`", "An area of the picture.", event_settings.Zone)
+    lines += _section("`[lane.NAME.line.NAME]`", "A line in the picture.", event_settings.Line)
     lines += _section("`[rule.NAME]`", "When an event starts and ends.", rules.Config)
     lines += _section("`[store]`", "How results are kept.", store_settings.Config)
     lines += _section(

@@ -96,7 +96,7 @@ class Walk:
                     f"Write it to a file and name that in {name}_file.",
                 )
             elif name not in fields and name not in besides:
-                self._unknown(kind.cls, name, [*(fields.keys() - secrets), *besides], key)
+                self._unknown(name, [*(fields.keys() - secrets), *besides], key)
         built: dict[str, Any] = {}
         for name, field in fields.items():
             if name in secrets:
@@ -107,17 +107,10 @@ class Walk:
                 built[name] = self.take(field.type, value[name], (*key, name))
             elif field.required:
                 built[name] = self.note((*key, name), "is missing", f"Add it: {_description(field.type)}")
-        return kind.cls(**built)
+        return kind.cls(**{fields[name].name if name in fields else name: value for name, value in built.items()})
 
-    def _unknown(self, table: type, name: str, known: Iterable[str], key: Key) -> None:
-        if table.__name__ == "Lane" and name == "line":
-            self.note(
-                (*key, name),
-                "counting lines are not in this version",
-                "Take the table out; zones and rules work.",
-            )
-        else:
-            self.note((*key, name), "is no key of this table", did_you_mean(name, known, "Keys here"))
+    def _unknown(self, name: str, known: Iterable[str], key: Key) -> None:
+        self.note((*key, name), "is no key of this table", did_you_mean(name, known, "Keys here"))
 
     def _of_kind(self, room: str, value: Any, key: Key) -> Any:
         if not isinstance(value, dict):

@@ -11,16 +11,16 @@ import msgspec
 from agent.config.file import File, Lane
 from agent.config.kinds import load
 from agent.config.read import Loaded
+from agent.events.following import Following
 from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
-from agent.events.tracker import Tracker
 from agent.messages.envelope import grain_seconds, summary_stream
 from agent.pipeline.lane import Loop, Model
 from agent.pipeline.models import Machine, file_digest, open_model, trials_folder
 from agent.pipeline.runner import Runner
 from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
-from agent.records import LaneSecond
+from agent.records import LaneSecond, Live
 from agent.summaries import merged
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def new_loop(
     submit: Callable[[LaneSecond], None],
     units: Units,
     active: frozenset[str] = frozenset(),
+    live: Live | None = None,
 ) -> Loop:
-    """A lane's loop in its first state. active: rules whose event had started when the agent last stopped."""
+    """A lane's loop in its first state. active: rules whose event had started when the agent last stopped. live: the lane's objects then."""
     source = source_kind(lane)
     models = [
         Model(
@@ -83,6 +84,8 @@ def new_loop(
         from agent.windows.cut import Cut
 
         windows = Cut(lane.window)
+    follows = lane.follows
+    following = Following(follows, lane.model, lane.zone, lane.line, live) if follows is not None else None
     own_rules = {rule: config for rule, config in rules.items() if config.lane == name}
     return Loop(
         name,
@@ -92,10 +95,16 @@ def new_loop(
         gate=gate,
         unpack=unpack,
         windows=windows,
-        rules=Rules(own_rules, lane.zone, active) if own_rules else None,
+        rules=_rules(own_rules, lane, active, following) if own_rules else None,
         learn=units.learn,
-        trackers={model: Tracker(lane.tracker) for model in lane.model} if lane.tracker is not None else {},
+        following=following,
     )
+
+
+def _rules(rules: Mapping[str, Rule], lane: Lane, active: frozenset[str], following: Following | None) -> Rules:
+    if following is None:
+        return Rules(rules, lane.zone, active)
+    return Rules(rules, lane.zone, active, following.counting.since_us)
 
 
 def machine(file: File, turns: "Turns") -> Machine:
@@ -120,6 +129,7 @@ def names(file: File) -> list[tuple[str, str]]:
     for name, lane in file.lane.items():
         found += [("model", model) for model in lane.model]
         found += [("zone", zone) for zone in lane.zone]
+        found += [("line", line) for line in lane.line]
         found += [("stream", summary_stream(name, grain_s)) for grain_s in grains(file)[name]]
     found += [("rule", rule) for rule in file.rule]
     found += [("stream", f"event/{lane}") for lane in dict.fromkeys(rule.lane for rule in file.rule.values())]

@@ -7,12 +7,13 @@ from typing import Protocol
 
 import msgspec
 
+from agent.events.following import Following
 from agent.events.rules import Rules
-from agent.events.tracker import Tracker
 from agent.gating import Gate
 from agent.pipeline.crops import look_at_crops
 from agent.problems import Problem
 from agent.records import (
+    Crossing,
     Detections,
     Event,
     Frame,
@@ -53,7 +54,7 @@ class Model(msgspec.Struct, kw_only=True):
 class Loop:
     """One lane's state between records. Owned by one thread.
 
-    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. trackers: by model. milliseconds: a stop watch for latencies, which replay does not compare.
+    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. following: of its objects. milliseconds: a stop watch for latencies, which replay does not compare.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Loop:
         windows: Windows | None = None,
         rules: Rules | None = None,
         learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
-        trackers: Mapping[str, Tracker] = {},
+        following: Following | None = None,
     ) -> None:
         self.name = name
         self.models = tuple(models)
@@ -79,10 +80,12 @@ class Loop:
         self._windows = windows
         self._rules = rules
         self._learn = learn
-        self._trackers = trackers
+        self._following = following
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
+        if self._following is not None:
+            self._crossings += self._following.begin(record.at_us)
         if isinstance(record, Tick):
             self._close(record)
         elif isinstance(record, Frame):
@@ -158,17 +161,19 @@ class Loop:
         self._model_counts[model.name] = (inferred + 1, failed)
         add(self._latencies.setdefault(model.name, {}), took_ms)
         self._inferences.append(inference)
+        crossings = self._following.count(inference) if self._following is not None else []
+        self._crossings += crossings
         if self._rules is not None:
-            self._events += self._rules.take(inference)
+            self._events += self._rules.take(inference, crossings)
         return inference
 
     def _tracked(self, model: str, at_us: int, found: Detections) -> Detections:
-        tracker = self._trackers.get(model)
-        if tracker is None or found.boxes is None:
-            return found
-        return msgspec.structs.replace(found, tracks=tracker.take(at_us, found))
+        return found if self._following is None else self._following.track(model, at_us, found)
 
     def _close(self, tick: Tick) -> None:
+        following = self._following
+        if following is not None:
+            self._crossings += following.tick(tick.at_us)
         second = LaneSecond(
             lane=self.name,
             tick=tick,
@@ -181,6 +186,9 @@ class Loop:
             models=self._model_counts,
             measured=self._measured,
             latencies=self._latencies,
+            crossings=tuple(self._crossings),
+            occupied=following.counting.occupied() if following is not None else {},
+            live=following.save() if following is not None else None,
         )
         self._begin()
         self._submit(second)
@@ -189,6 +197,7 @@ class Loop:
         self._seen = self._gated = self._inferred = self._failed = 0
         self._inferences: list[Inference] = []
         self._events: list[Event] = []
+        self._crossings: list[Crossing] = []
         self._model_counts: dict[str, tuple[int, int]] = {}
         self._measured: dict[str, tuple[int, float, float, float, float]] = {}
         self._latencies: dict[str, dict[int, int]] = {}

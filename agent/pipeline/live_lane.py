@@ -13,15 +13,15 @@ from agent.config.file import File
 from agent.events.rules import Config as Rule
 from agent.log import fact
 from agent.pipeline import build
+from agent.pipeline import live as mailbox
 from agent.pipeline.lane import Loop
-from agent.pipeline.live import FRAMES, READS, Live
 from agent.pipeline.models import Machine
 from agent.pipeline.mute_rules import mute_rules
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.runner import Runner
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
-from agent.records import Gap, Input, LaneSecond, Tick
+from agent.records import Gap, Input, LaneSecond, Live, Tick
 from agent.sources.reopening import Reopening
 
 State = Literal["starting", "running", "ended", "refused", "failed", "stopped"]
@@ -42,6 +42,7 @@ class LiveLane:
         recorder: Recorder | None,
         units: Units,
         active: frozenset[str],
+        live: Live | None = None,
         restarted: bool,
         place: Callable[[Problem], Problem],
     ) -> None:
@@ -64,16 +65,17 @@ class LiveLane:
         self._recorder = recorder
         self._units = units
         self._active = active
+        self._objects = live
         self._restarted = restarted
         self._place = place
         kind = build.source_kind(self._lane)
         config = self._lane.source.config
-        self.live = Live(
+        self.live = mailbox.Live(
             clock,
             self.stop,
             stall_s=config.stall_s,
             every_record=kind.every_record(config),
-            places=FRAMES if self._lane.window is None else READS,
+            places=mailbox.FRAMES if self._lane.window is None else mailbox.READS,
         )
         self.thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
 
@@ -104,7 +106,14 @@ class LiveLane:
                 for problem in mute_rules(self.name, self._rules, labels):
                     logging.getLogger(__name__).warning("%s", self._place(problem))
             loop = self.loop = build.new_loop(
-                self.name, self._lane, self._rules, opened.runners, self._submit, self._units, self._active
+                self.name,
+                self._lane,
+                self._rules,
+                opened.runners,
+                self._submit,
+                self._units,
+                self._active,
+                self._objects,
             )
             note = self._recorder.lane(self.name).note if self._recorder is not None else None
             if note is not None and self._restarted:

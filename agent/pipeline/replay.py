@@ -18,6 +18,7 @@ from agent.config.file import File, Lane
 from agent.config.read import Loaded, read
 from agent.pipeline import build
 from agent.pipeline.lane import Loop
+from agent.pipeline.lives import Lives, from_head
 from agent.pipeline.models import file_digest
 from agent.pipeline.run import hooks
 from agent.pipeline.units import Units
@@ -74,6 +75,7 @@ def replay(folder: Path, store_folder: Path) -> Path:
     clock = RecordedClock()
     readings = _readings(folder / "clock.jsonl")
     units = Units()
+    lives = from_head(head.live)
     with (
         ExitStack() as stack,
         open_store(
@@ -89,7 +91,7 @@ def replay(folder: Path, store_folder: Path) -> Path:
         ) as store,
     ):
         loops = [
-            _ReplayLane(stack, name, lane, loaded.file, store, units, head.active.get(name, ()))
+            _ReplayLane(stack, name, lane, loaded.file, store, units, head.active.get(name, ()), lives)
             for name, lane in loaded.file.lane.items()
         ]
         lanes = [_turns(number, folder / name) for number, name in enumerate(loaded.file.lane)]
@@ -119,15 +121,17 @@ class _ReplayLane:
         store: Store,
         units: Units,
         active: Collection[str],
+        lives: Lives,
     ) -> None:
         opened = stack.enter_context(build.open_models(name, lane, build.replay_machine(file)))
         if opened.problems:
             raise Problems(list(opened.problems.values()))  # with fewer models the rows could not be the same
         self._new: Callable[[], Loop] = lambda: build.new_loop(
-            name, lane, file.rule, opened.runners, self._submit, units, frozenset(self._active)
+            name, lane, file.rule, opened.runners, self._submit, units, frozenset(self._active), lives.lane(name)
         )
         self._runners = tuple(opened.runners.values())
         self._store = store
+        self._lives = lives
         self._active = set(active)
         self._failed: Exception | None = None
         self._loop: Loop = self._new()
@@ -150,6 +154,7 @@ class _ReplayLane:
         for event in second.events:
             (self._active.add if event.phase == "start" else self._active.discard)(event.rule)
         self._store.submit(lane_second_job(second), timeout_s=_SUBMIT_S)
+        self._lives.note(second)
 
 
 def with_found_models(loaded: Loaded) -> Loaded:
@@ -179,10 +184,11 @@ def _turns(number: int, folder: Path) -> Iterator[Turn]:
 
 
 class _Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay wants of recording.toml. active: lane → rules whose event had started before."""
+    """What a replay wants of recording.toml. active: lane → rules whose event had started before. live: lane → its objects then."""
 
     format: int
     active: dict[str, list[str]] = {}
+    live: dict[str, list[str]] = {}
 
 
 def _head(folder: Path) -> _Head:

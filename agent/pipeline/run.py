@@ -15,6 +15,7 @@ import msgspec
 
 from agent.clock import Clock, Reading
 from agent.config import forecast
+from agent.config.file import File
 from agent.config.read import Loaded
 from agent.config.write import recorded_toml
 from agent.inference.turns import Turns
@@ -22,12 +23,15 @@ from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.birth import make_birth
 from agent.pipeline.health import Health
+from agent.pipeline.lives import Lives
 from agent.pipeline.recorder import Recorder, open_recorder
 from agent.pipeline.state_file import StateFile
 from agent.pipeline.supervisor import Supervisor
 from agent.pipeline.units import KIND as UNIT
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
+from agent.records import LaneSecond
+from agent.store import live
 from agent.store.lane_rows import clock_job, is_news, lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
@@ -64,8 +68,9 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         with store.read() as connection:
             units.load(names_of(connection, UNIT))
         submit = _patient(store, stop)
+        lives = _lives(store, file)
         units.submit = lambda job: submit(job, False)
-        recorder = stack.enter_context(_recorder(loaded, options, store)) if options.record is not None else None
+        recorder = stack.enter_context(_recorder(loaded, options, store, lives)) if options.record is not None else None
         learn_time = _LearnTime(store, recorder, clock)
         learn_time()
         supervisor = Supervisor(
@@ -74,7 +79,8 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             clock=clock,
             stop=stop,
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),
-            submit=lambda second: submit(lane_second_job(second), bool(second.events)),
+            submit=lambda second: _submit(second, submit, lives),
+            lives=lives,
             units=units,
             active=lambda lane: _active(store, lane),
             recorder=recorder,
@@ -188,7 +194,7 @@ def _nothing(_: Transaction) -> None:
 
 
 @contextmanager
-def _recorder(loaded: Loaded, options: Options, store: Store) -> Iterator[Recorder]:
+def _recorder(loaded: Loaded, options: Options, store: Store, lives: Lives) -> Iterator[Recorder]:
     assert options.record is not None
     active = {lane: sorted(rules) for lane in loaded.file.lane if (rules := _active(store, lane))}
     head = {
@@ -197,6 +203,7 @@ def _recorder(loaded: Loaded, options: Options, store: Store) -> Iterator[Record
         "config": loaded.digest,
         "models": build.model_digests(loaded),
         **({"active": active} if active else {}),
+        **({"live": said} if (said := lives.head()) else {}),
     }
     text = recorded_toml(loaded.effective, build.model_digests(loaded))
     with open_recorder(options.record, head, text, keep_free=loaded.file.store.keep_free) as recorder:
@@ -245,6 +252,17 @@ def _patient(store: Store, stop: threading.Event) -> Callable[[Job, bool], None]
                     raise
 
     return submit
+
+
+def _submit(second: LaneSecond, submit: Callable[[Job, bool], None], lives: Lives) -> None:
+    submit(lane_second_job(second), bool(second.events))
+    lives.note(second)
+
+
+def _lives(store: Store, file: File) -> Lives:
+    with store.read() as connection:
+        found = {name: live.read(connection, name, store.boot) for name in file.lane}
+    return Lives({name: one for name, one in found.items() if one is not None})
 
 
 def _active(store: Store, lane: str) -> frozenset[str]:

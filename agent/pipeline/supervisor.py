@@ -14,6 +14,7 @@ from agent.clock import Clock
 from agent.config.file import File
 from agent.log import Repeated, fact
 from agent.pipeline.live_lane import LiveLane
+from agent.pipeline.lives import Lives
 from agent.pipeline.models import Machine
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.units import Units
@@ -75,6 +76,7 @@ class Supervisor:
         submit: Callable[[LaneSecond], None],
         units: Units,
         active: Callable[[str], frozenset[str]],
+        lives: Lives,
         recorder: Recorder | None = None,
         place: Callable[[Problem], Problem] = lambda problem: problem,
     ) -> None:
@@ -86,6 +88,7 @@ class Supervisor:
         self._submit = submit
         self._units = units
         self._active = active
+        self._lives = lives
         self._recorder = recorder
         self._place = place
         self._logger = logging.getLogger(__name__)
@@ -103,6 +106,7 @@ class Supervisor:
             units=self._units,
             recorder=self._recorder,
             active=self._active(name),
+            live=self._lives.lane(name),
             restarted=restarted,
             place=self._place,
         )

@@ -128,6 +128,7 @@ class EventItems:
                     score=event.score,
                     box=event.box,
                     zone=event.zone,
+                    line=event.line,
                     media=None,
                 )
             )

@@ -100,7 +100,12 @@ def test_the_good_config_has_no_problem(problems):
         ("[0.5, 0.9]", "[0.5, 1.9]", "12 lane.yard.zone.dock.polygon[2][1]", "at most 1"),
         (", [0.5, 0.9]", "", "12 lane.yard.zone.dock.polygon", "at least 3"),
         ("[0.5, 0.9]", "[0.5]", "12 lane.yard.zone.dock.polygon[2]", "It takes 2"),
-        ("[lane.yard.zone.dock]\npolygon", "[lane.yard.line.door]\nfrom", "11 lane.yard.line", "counting lines"),
+        (
+            "[lane.yard.zone.dock]\npolygon",
+            "[lane.yard.line.door]\nto = [0.5, 0.5]\nfrom",
+            "13 lane.yard.line.door.from",
+            "It takes 2",
+        ),
         ('kind = "camera"\n', "", "6 lane.yard.source.kind", "camera"),
         ('kind = "camera"', 'kind = "recording"', "7 lane.yard.source.kind", "no kind"),
         ('kind = "camera"', "kind = 3", "7 lane.yard.source.kind", "no kind"),

@@ -8,10 +8,10 @@ import pytest
 from peers.lane_seconds import second
 from peers.manual_clock import ManualClock
 
+from agent.events.following import Following
 from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
 from agent.events.settings import Tracker as Config
-from agent.events.tracker import Tracker
 from agent.pipeline.lane import Loop, Model
 from agent.records import Detections, Frame, Inference, LaneSecond, SampleWindow, Tick
 from agent.store.export import print_rows
@@ -42,9 +42,9 @@ class TwoWalk:
 def lane(tracker: Config | None) -> list[LaneSecond]:
     seconds: list[LaneSecond] = []
     rules = Rules({"seen": Rule(lane="yard", label="face", for_s=0.5)}, {})
-    trackers = {} if tracker is None else {"faces": Tracker(tracker)}
+    following = None if tracker is None else Following(tracker, ["faces"])
     loop = Loop(
-        "yard", [Model(name="faces", runner=TwoWalk())], seconds.append, milliseconds=lambda: 0.0, rules=rules, trackers=trackers
+        "yard", [Model(name="faces", runner=TwoWalk())], seconds.append, milliseconds=lambda: 0.0, rules=rules, following=following
     )  # fmt: skip
     for place in range(20):
         loop.take(Frame(at_us=place * 100_000, bgr=np.zeros((4, 4, 3), np.uint8)))
