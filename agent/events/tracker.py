@@ -50,6 +50,11 @@ class Tracker:
         kinds = np.array([self._labels.setdefault(label, len(self._labels)) for label in found.labels], np.int64)
         return self.update(at_us, found.boxes, found.scores, kinds)
 
+    def live(self, at_us: int) -> "NDArray[np.float32]":
+        """(n, 4) boxes of the objects with a number, where they were seen or expected last; of those not seen for `lost_s` none."""
+        known = (self._numbers > 0) & (at_us - self._seen_us <= self._config.lost_s * 1e6)
+        return _overlap.cornered(self._place[known]).astype(np.float32)
+
     def update(
         self, at_us: int, boxes: "NDArray[np.float32]", scores: "NDArray[np.float32]", kinds: "NDArray[np.int64]"
     ) -> "NDArray[np.int64]":

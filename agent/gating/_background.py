@@ -16,6 +16,8 @@ _FLOOR, _NOISE_TIMES = 12.0, 5.0
 # The noise is measured over so many seconds. Standard deviation of noise whose mean absolute value is 1.
 _NOISE_S, _SIGMA = 4.0, 1.2533
 _ALL_CHANGED = 0.6
+# What all pixels have in common is followed this fast: a cloud is no switch.
+_OFFSET_S = 0.25
 # After a switch the camera sets its exposure: for so long the average follows at once, and nothing counts.
 _SETTLE_S, _SETTLE_FOLLOW_S = 1.0, 0.25
 # Where objects are followed the average takes up what it sees over so many seconds.
@@ -62,6 +64,7 @@ class Background:
         slow: rectangles x0, y0, x1, y1 where objects are followed.
         """
         import cv2
+        import numpy as np
 
         passed_s = max(0.0, (at_us - self._seen_us) / 1e6)
         self._seen_us = at_us
@@ -77,6 +80,8 @@ class Background:
         if at_us < self._settled_us:
             self._follow(small, passed_s, _SETTLE_FOLLOW_S, [], most=1.0)
             return None
+        if abs(offset) >= 1:
+            self._average += np.float32(offset * _share_of(passed_s, _OFFSET_S))
         self._measure_noise(difference, changed, passed_s)
         self._learn(changed, at_us, slow)
         self._follow(small, passed_s, self._follow_s, slow)

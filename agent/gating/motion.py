@@ -25,6 +25,8 @@ _OBJECT_RATIO = 1 / 40
 _FILLED = 0.25
 # A box around a followed object grows by so much at every side: boxes are not exact, and what it casts a shadow on moves with it.
 _AROUND = 0.1
+# A box over more of the picture than this says of nothing where it is.
+_MOST_TRACKED = 0.6
 # Rates are kept with a tenth of tolerance, or 5 Hz of 10 Hz would become 3.3 when a frame comes a little early.
 _EARLY = 0.9
 
@@ -85,6 +87,7 @@ class Motion:
         self._at_us = 0
         self._moved_us: int | None = None
         self._moved = False  # since the last frame that passed
+        self._settles = False
         self._background: Background | None = None
         self._tracked: list[tuple[float, float, float, float]] = []
         self._boxes: NDArray[np.float32] | None = None
@@ -108,7 +111,8 @@ class Motion:
         return True
 
     def tracked(self, boxes: "NDArray[np.float32]") -> None:
-        self._tracked = [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes]
+        found = [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes]
+        self._tracked = [box for box in found if (box[2] - box[0]) * (box[3] - box[1]) <= _MOST_TRACKED]
 
     @property
     def quiet(self) -> bool:
@@ -139,6 +143,9 @@ class Motion:
             self._moved = True  # a picture of another size is another camera
             return False
         changed = self._background.compare(small, frame.at_us, self._slow(width, height))
+        # What a light or night vision was switched to is worth one look, once the camera has set its exposure.
+        self._moved |= self._settles and changed is not None
+        self._settles = changed is None
         least = self._least_pixels(frame, width)
         if changed is None or cv2.countNonZero(changed) < least:
             return False

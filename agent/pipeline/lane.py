@@ -11,6 +11,7 @@ from agent.events.rules import Rules
 from agent.events.tracker import Tracker
 from agent.gating import Gate
 from agent.pipeline.crops import look_at_crops
+from agent.pipeline.following import Following
 from agent.problems import Problem
 from agent.records import (
     Detections,
@@ -80,6 +81,7 @@ class Loop:
         self._rules = rules
         self._learn = learn
         self._trackers = trackers
+        self._following = Following(trackers)
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
@@ -112,7 +114,7 @@ class Loop:
             if self._learn is not None:
                 self._learn(self.name, record.units)
         due = [model for model in self.models if _is_due(model, record.at_us)]
-        if (self._gate is not None and not self._gate.take(record)) or not due:
+        if (self._gate is not None and not self._following.passes(self._gate, record)) or not due:
             self._gated += 1
             return
         results: dict[str, Inference] = {}
@@ -158,6 +160,7 @@ class Loop:
         self._model_counts[model.name] = (inferred + 1, failed)
         add(self._latencies.setdefault(model.name, {}), took_ms)
         self._inferences.append(inference)
+        self._following.take(inference)
         if self._rules is not None:
             self._events += self._rules.take(inference)
         return inference
