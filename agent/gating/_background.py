@@ -106,8 +106,10 @@ class Background:
         """Of what did not change, so that what moves is not taken for it."""
         import cv2
 
-        still = cv2.bitwise_not(changed)
-        self._noise += _share_of(passed_s, _NOISE_S) * (cv2.mean(difference, still)[0] * _SIGMA - self._noise)
+        still: Any = cv2.bitwise_and(difference, cv2.bitwise_not(changed))
+        count = still.size - cv2.countNonZero(changed)
+        mean = cv2.mean(still)[0] * still.size / max(1, count)
+        self._noise += _share_of(passed_s, _NOISE_S) * (mean * _SIGMA - self._noise)
 
     def _follow(
         self, small: Any, passed_s: float, follow_s: float, slow: "list[Rectangle]", most: float = _MOST_SHARE
@@ -138,14 +140,14 @@ class Background:
             for x0, y0, x1, y1 in slow:
                 seen[y0:y1, x0:x1] = 0
         cv2.accumulateWeighted(seen, self._busy, share)
-        bounds = np.where(self._learnt, np.float32(_UNLEARNT * 255), np.float32(_LEARNT * 255))
-        learnt = np.asarray(self._busy > bounds, np.uint8)
-        if np.array_equal(learnt, self._learnt):
+        again: Any = cv2.bitwise_and(cv2.compare(self._busy, _UNLEARNT * 255, cv2.CMP_GT), self._learnt)  # type: ignore[call-overload]  # a number is taken too
+        learnt: Any = cv2.bitwise_or(cv2.compare(self._busy, _LEARNT * 255, cv2.CMP_GT), again)  # type: ignore[call-overload]  # a number is taken too
+        if not cv2.countNonZero(cv2.bitwise_xor(learnt, self._learnt)):
             return
         self._learnt = learnt
         around: Any = cv2.dilate(learnt, np.ones((5, 5), np.uint8))  # its edge changes too, only less often
-        left = cv2.bitwise_and(self._watched, self._watched, mask=1 - around)
-        self._looked_at = left if cv2.countNonZero(left) >= (1 - _MOST_LEARNT) * self._watched_pixels else self._watched  # type: ignore[assignment]
+        left: Any = cv2.bitwise_and(self._watched, cv2.bitwise_not(around))
+        self._looked_at = left if cv2.countNonZero(left) >= (1 - _MOST_LEARNT) * self._watched_pixels else self._watched
 
 
 def _beyond(difference: Any, limit: float) -> Any:
