@@ -38,3 +38,10 @@ class Following:
         tracks = [tracker.live(at_us) for tracker in self._trackers.values()]
         parts = [np.clip(part, 0, 1) for part in [*tracks, *self._found.values()] if len(part)]
         return np.concatenate(parts).astype(np.float32) if parts else np.zeros((0, 4), np.float32)
+
+    def places(self, gate: Gate | None, at_us: int) -> "NDArray[np.float32]":
+        """(n, 4) in 0..1: where objects are, then where the gate saw something move in the newest frame."""
+        import numpy as np
+
+        boxes = self.boxes(at_us)
+        return boxes if gate is None else np.concatenate([boxes, gate.boxes])

@@ -12,6 +12,7 @@ from agent.events.tracker import Tracker
 from agent.gating import Gate
 from agent.pipeline.crops import look_at_crops
 from agent.pipeline.following import Following
+from agent.pipeline.regions import Regions
 from agent.problems import Problem
 from agent.records import (
     Detections,
@@ -40,13 +41,17 @@ class Windows(Protocol):
 
 
 class Model(msgspec.Struct, kw_only=True):
-    """on: the earlier model whose detections it looks at, None: the input. margin: by how much of its size a crop grows at every side."""
+    """on: the earlier model whose detections it looks at, None: the input. margin: by how much of its size a crop grows at every side.
+
+    regions: it looks at what the gate saw move and at what is followed.
+    """
 
     name: str
     runner: Runner
     every_us: int = 0
     on: str | None = None
     margin: float = 0.0
+    regions: Regions | None = None
     looked_us: int | None = None
     problem: str | None = None  # why the newest input failed
 
@@ -119,7 +124,12 @@ class Loop:
             return
         results: dict[str, Inference] = {}
         for model in due:
-            if model.on is None:
+            if model.regions is not None and isinstance(record, Frame):
+                look = partial(
+                    model.regions.look, model.runner, record, self._following.places(self._gate, record.at_us)
+                )
+                results[model.name] = self._infer(model, record, look)
+            elif model.on is None:
                 results[model.name] = self._infer(model, record, partial(model.runner.look, record))
             else:
                 self._look_at_crops(model, model.on, record, results)
