@@ -66,8 +66,13 @@ def _delegates(one: model.Config, libraries: Mapping[str, Any], key: Key, walk: 
 
 
 def _stage(one: model.Config, lane: Lane, earlier: list[str], key: Key, walk: Walk) -> None:
-    """A model on another's detections."""
-    if not isinstance(one.on, str) or one.on == "input":
+    """A model on another's detections, or on what moves."""
+    for name in ("regions", "whole_s") if one.on != "motion" else ():
+        if getattr(one, name) is not None:
+            walk.note((*key, name), 'has no use without on = "motion"', "Take it out.")
+    if one.on == "motion":
+        _regions(lane, earlier, key, walk)
+    elif not isinstance(one.on, str) or one.on == "input":
         if one.margin:
             walk.note((*key, "margin"), "has no use where the model looks at the whole input", "Take it out.")
     elif one.on not in earlier:
@@ -78,6 +83,19 @@ def _stage(one: model.Config, lane: Lane, earlier: list[str], key: Key, walk: Wa
         walk.note((*key, "on"), f"{shown(one.on)} {what}", remedy)
     elif lane.window is not None:
         walk.note((*key, "on"), "a window of samples has no crops", 'Take it out, or write "input".')
+
+
+def _regions(lane: Lane, earlier: list[str], key: Key, walk: Walk) -> None:
+    if "motion" in earlier:
+        walk.note(
+            (*key, "on"),
+            '"motion" is a word of the agent\'s own, and a model of this lane',
+            "Name the model otherwise.",
+        )
+    elif lane.window is not None:
+        walk.note((*key, "on"), "nothing moves in a window of samples", 'Take it out, or write "input".')
+    elif lane.gate is None:
+        walk.note((*key, "on"), "the lane has no gate that says what moves", 'Give it a gate of kind "motion".')
 
 
 def _summaries(lane: Lane, key: Key, walk: Walk) -> None:

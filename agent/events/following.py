@@ -22,7 +22,7 @@ class _State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Following:
-    """Of one lane. models: those whose objects it follows. live: those of an earlier run of the lane; they go on from the first record."""
+    """Of one lane. trackers: by model. models: those whose objects it follows. live: those of an earlier run of the lane; they go on from the first record."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Following:
         live: Live | None = None,
     ) -> None:
         numbers = Numbers()
-        self._trackers = {model: Tracker(config, numbers) for model in models}
+        self.trackers = {model: Tracker(config, numbers) for model in models}
         self.counting = Counting(zones, lines, config.lost_s)
         self._live = live
         self._kept = live is not None  # whether a state is written down
@@ -47,20 +47,20 @@ class Following:
             state = msgspec.json.decode(live.state, type=_State)
             if live.same_boot:
                 for model, saved in state.trackers.items():
-                    if model in self._trackers and saved.at_us <= at_us:
-                        self._trackers[model].resume(saved)
+                    if model in self.trackers and saved.at_us <= at_us:
+                        self.trackers[model].resume(saved)
         except (msgspec.MsgspecError, ValueError, KeyError):
             return []  # of another version of the agent, or damaged: nothing is known of them
         return self.counting.resume(state.counting, at_us, same_boot=live.same_boot)
 
     def track(self, model: str, at_us: int, found: "Detections") -> "Detections":
-        one = self._trackers.get(model)
+        one = self.trackers.get(model)
         if one is None or found.boxes is None:
             return found
         return msgspec.structs.replace(found, tracks=one.take(at_us, found))
 
     def count(self, inference: Inference) -> list[Crossing]:
-        one = self._trackers.get(inference.model)
+        one = self.trackers.get(inference.model)
         born = {new.number: new for new in one.born} if one is not None else {}
         return self.counting.take(inference, born)
 
@@ -74,5 +74,5 @@ class Following:
             kept, self._kept = self._kept, False
             return b"" if kept else None
         self._kept = True
-        trackers = {model: saved for model, one in self._trackers.items() if (saved := one.save()) is not None}
+        trackers = {model: saved for model, one in self.trackers.items() if (saved := one.save()) is not None}
         return msgspec.json.encode(_State(counting=state, trackers=trackers))

@@ -83,6 +83,11 @@ class Tracker:
         kinds = np.array([self._labels.setdefault(label, len(self._labels)) for label in found.labels], np.int64)
         return self.update(at_us, found.boxes, found.scores, kinds)
 
+    def live(self, at_us: int) -> "NDArray[np.float32]":
+        """(n, 4) boxes of the objects with a number, where they were seen or expected last; of those not seen for `lost_s` none."""
+        known = (self._numbers > 0) & (at_us - self._seen_us <= self._config.lost_s * 1e6)
+        return _overlap.cornered(self._place[known]).astype(np.float32)
+
     def update(
         self, at_us: int, boxes: "NDArray[np.float32]", scores: "NDArray[np.float32]", kinds: "NDArray[np.int64]"
     ) -> "NDArray[np.int64]":
@@ -190,10 +195,6 @@ class Tracker:
             return
         for name in _COLUMNS:
             setattr(self, f"_{name}", getattr(self, f"_{name}")[keep])
-
-    def boxes(self) -> "NDArray[np.float64]":
-        """(n, 4) x0, y0, x1, y1 where each numbered object is, or is expected."""
-        return _overlap.cornered(self._place[self._numbers > 0])
 
     def save(self) -> Saved | None:
         """All that has a number, to be written down; None: there is nothing."""

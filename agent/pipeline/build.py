@@ -14,9 +14,11 @@ from agent.config.read import Loaded
 from agent.events.following import Following
 from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
+from agent.inference.model import Config as ModelConfig
 from agent.messages.envelope import grain_seconds, summary_stream
 from agent.pipeline.lane import Loop, Model
 from agent.pipeline.models import Machine, file_digest, open_model, trials_folder
+from agent.pipeline.regions import Regions
 from agent.pipeline.runner import Runner
 from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
@@ -25,6 +27,12 @@ from agent.summaries import merged
 
 if TYPE_CHECKING:
     from agent.inference.turns import Turns
+
+# Of models that look at what moves, where their config leaves it open.
+_REGIONS, _WHOLE_S, _IOU = 4, 10.0, 0.5
+# The least side of a square is the model's input, of a larger input this: a person of 40 pixels is found by a model of 640 in a square of 320, enlarged,
+# and in one of 640 not (tests/pipeline/test_regions.py).
+_REGION_PX = 320
 
 
 class Opened(msgspec.Struct, kw_only=True):
@@ -70,8 +78,9 @@ def new_loop(
             name=model,
             runner=runner,
             every_us=round((lane.model[model].every_s or 0.0) * 1e6),
-            on=None if lane.model[model].on == "input" else lane.model[model].on,
+            on=None if lane.model[model].on in ("input", "motion") else lane.model[model].on,
             margin=lane.model[model].margin,
+            regions=_regions(lane.model[model], runner),
         )
         for model, runner in runners.items()
     ]
@@ -105,6 +114,18 @@ def _rules(rules: Mapping[str, Rule], lane: Lane, active: frozenset[str], follow
     if following is None:
         return Rules(rules, lane.zone, active)
     return Rules(rules, lane.zone, active, following.counting.since_us)
+
+
+def _regions(config: ModelConfig, runner: Runner) -> Regions | None:
+    if config.on != "motion":
+        return None
+    return Regions(
+        least_px=min(max(runner.image_px), _REGION_PX),
+        most=config.regions or _REGIONS,
+        margin=config.margin,
+        whole_us=round((config.whole_s or _WHOLE_S) * 1e6),
+        iou=_IOU if config.iou is None else config.iou,
+    )
 
 
 def machine(file: File, turns: "Turns") -> Machine:

@@ -11,6 +11,8 @@ from agent.events.following import Following
 from agent.events.rules import Rules
 from agent.gating import Gate
 from agent.pipeline.crops import look_at_crops
+from agent.pipeline.regions import Regions
+from agent.pipeline.whereabouts import Whereabouts
 from agent.problems import Problem
 from agent.records import (
     Crossing,
@@ -40,13 +42,17 @@ class Windows(Protocol):
 
 
 class Model(msgspec.Struct, kw_only=True):
-    """on: the earlier model whose detections it looks at, None: the input. margin: by how much of its size a crop grows at every side."""
+    """on: the earlier model whose detections it looks at, None: the input. margin: by how much of its size a crop grows at every side.
+
+    regions: it looks at what the gate saw move and at what is followed.
+    """
 
     name: str
     runner: Runner
     every_us: int = 0
     on: str | None = None
     margin: float = 0.0
+    regions: Regions | None = None
     looked_us: int | None = None
     problem: str | None = None  # why the newest input failed
 
@@ -81,6 +87,7 @@ class Loop:
         self._rules = rules
         self._learn = learn
         self._following = following
+        self._whereabouts = Whereabouts(following.trackers if following is not None else {})
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
@@ -115,12 +122,17 @@ class Loop:
             if self._learn is not None:
                 self._learn(self.name, record.units)
         due = [model for model in self.models if _is_due(model, record.at_us)]
-        if (self._gate is not None and not self._gate.take(record)) or not due:
+        if (self._gate is not None and not self._whereabouts.passes(self._gate, record)) or not due:
             self._gated += 1
             return
         results: dict[str, Inference] = {}
         for model in due:
-            if model.on is None:
+            if model.regions is not None and isinstance(record, Frame):
+                look = partial(
+                    model.regions.look, model.runner, record, self._whereabouts.places(self._gate, record.at_us)
+                )
+                results[model.name] = self._infer(model, record, look)
+            elif model.on is None:
                 results[model.name] = self._infer(model, record, partial(model.runner.look, record))
             else:
                 self._look_at_crops(model, model.on, record, results)
@@ -163,6 +175,7 @@ class Loop:
         self._inferences.append(inference)
         crossings = self._following.count(inference) if self._following is not None else []
         self._crossings += crossings
+        self._whereabouts.take(inference)
         if self._rules is not None:
             self._events += self._rules.take(inference, crossings)
         return inference

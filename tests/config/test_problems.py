@@ -205,6 +205,21 @@ def test_the_good_config_has_no_problem(problems):
             "23 lane.pump.model.more.on",
             "no crops",
         ),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\non = "motion"', "11 lane.yard.model.faces.on", "no gate"),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\nregions = 2', "11 lane.yard.model.faces.regions", "no use"),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\nwhole_s = 2.0', "11 lane.yard.model.faces.whole_s", "no use"),
+        (
+            'path = "bearing.tflite"',
+            'path = "bearing.tflite"\non = "motion"',
+            "21 lane.pump.model.bearing.on",
+            "nothing moves",
+        ),
+        (
+            'path = "faces.tflite"',
+            'path = "faces.tflite"\n[lane.yard.model.motion]\npath = "m.tflite"\n[lane.yard.model.age]\npath = "age.tflite"\non = "motion"',
+            "15 lane.yard.model.age.on",
+            "a word of the agent",
+        ),
         ("mqtts://broker.example.com:8883", "http://broker", "25 mqtt.url", "mqtts://"),
         ("mqtts://broker.example.com:8883", "mqtts://", "25 mqtt.url", "not an address"),
         ("mqtts://broker.example.com:8883", "mqtts://host:port", "25 mqtt.url", "not an address"),
@@ -226,6 +241,12 @@ def test_a_delegate_of_the_file_s_own_and_a_second_stage_are_good(problems):
     own = '[delegate.npu]\nlibrary = "libvx_delegate.so"\noptions = { cache = true }\n[mqtt]'
     second = 'path = "faces.tflite"\n[lane.yard.model.age]\npath = "age.tflite"\non = "faces"\nmargin = 0.2\ndelegates = ["npu", "cpu"]'
     assert problems(("[mqtt]", own), ('path = "faces.tflite"', second)) == []
+
+
+def test_a_model_on_what_moves_is_good(problems):
+    gated = '[lane.yard.gate]\nkind = "motion"\n[lane.yard.model.faces]'
+    model = 'path = "faces.tflite"\non = "motion"\nregions = 2\nwhole_s = 5\nmargin = 0.2'
+    assert problems(("[lane.yard.model.faces]", gated), ('path = "faces.tflite"', model)) == []
 
 
 @pytest.mark.parametrize("url", ["mqtt://localhost", "mqtt://127.0.0.1:1883", "mqtt://[::1]", "mqtts://10.0.0.1"])
