@@ -139,8 +139,16 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     took_ms: float
 
 
+class Media(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that stays on the device: its place in the data folder, "sha256:…" of its file, and that file's size."""
+
+    ref: str
+    digest: str
+    bytes: int
+
+
 class Event(Record, frozen=True, kw_only=True):
-    """A rule that began or ceased to hold. phase: start, end."""
+    """A rule that began or ceased to hold. phase: start, end. snapshot: its rule wants the picture kept; media: it was."""
 
     rule: str
     severity: str
@@ -152,6 +160,8 @@ class Event(Record, frozen=True, kw_only=True):
     zone: str | None = None
     line: str | msgspec.UnsetType = msgspec.UNSET
     track: int | None = None
+    snapshot: bool = False
+    media: Media | None = None
 
 
 class Crossing(Record, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ def _summary(loaded: "Loaded") -> Iterator[str]:
     """What the config comes to on this machine, and on its link. Secrets by where they come from."""
     from agent.cli import _cost
     from agent.config.forecast import forecast
+    from agent.config.pictures import kept
 
     file = loaded.file
     yield f"{loaded.path}: good"
@@ -53,6 +54,7 @@ def _summary(loaded: "Loaded") -> Iterator[str]:
         seen = f"{rule.label} in {rule.lane}" + (f", zone {rule.zone}" if rule.zone else "")
         yield f"rule     {name}: {seen}, for {rule.for_s:g} s, {rule.severity}"
     yield _broker(file)
+    yield from kept(file)
     if (cost := forecast(file)) is not None:
         yield from _cost.lines(cost)
 

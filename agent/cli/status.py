@@ -97,6 +97,7 @@ def collect(loaded: "Loaded", clock: "Clock") -> dict[str, Any]:
         "keep_free_bytes": int(loaded.file.store.keep_free),
         "storing_results": free >= loaded.file.store.keep_free,
         "unstored": state.get("unstored", {}),
+        "snapshots": state.get("snapshots"),
     }
 
 
@@ -171,6 +172,8 @@ def describe(found: dict[str, Any]) -> str:
         disk += f", below keep_free ({found['keep_free_bytes'] / 1e6:.0f} MB): results are not stored"
     lines.append(disk)
     lines += _store(found["store"])
+    if found["snapshots"]:
+        lines.append(_snapshots(found["snapshots"]))
     if found["unstored"]:
         lines.append(
             "not stored since the start: " + ", ".join(f"{lane} {count}" for lane, count in found["unstored"].items())
@@ -194,6 +197,12 @@ def _store(told: dict[str, Any]) -> list[str]:
     if told["lost"]:
         lines.append("  items gone: " + ", ".join(f"{count} ({why})" for why, count in told["lost"].items()))
     return lines
+
+
+def _snapshots(told: dict[str, int]) -> str:
+    words = f"snapshots: {told['files']}, {told['bytes'] / 1e6:.1f} MB"
+    left = [(told["hidden"], "not made, for nobody knew who is in them"), (told["failed"], "failed"), (told["dropped"], "too many at once")]  # fmt: skip
+    return "; ".join([words, *(f"{count} {what}" for count, what in left if count)])
 
 
 def _budget(told: dict[str, Any]) -> str:

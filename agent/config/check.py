@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import UNSET
 
-from agent.config import kinds
+from agent.config import kinds, pictures
 from agent.config.file import File, Kind, Lane
 from agent.config.redact import without_password
 from agent.config.walk import Key, Walk, did_you_mean, shown
@@ -35,6 +35,7 @@ def check(file: File, walk: Walk) -> None:
     for name, rule in file.rule.items() if isinstance(file.rule, dict) else ():
         if isinstance(rule, rules.Config):
             _rule(rule, lanes, ("rule", name), walk)
+    pictures.check(file, lanes, walk)
     if isinstance(file.mqtt, sync_settings.Config):
         _mqtt(file.mqtt, ("mqtt",), walk)
 

@@ -8,9 +8,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from agent.events import privacy as privacy_settings
 from agent.events import rules
 from agent.events import settings as event_settings
+from agent.events import snapshots as snapshot_settings
 from agent.inference import model
+from agent.sources import masking
 from agent.store import settings as store_settings
 from agent.sync import settings as sync_settings
 from agent.values import NAME_PATTERN, RelativePath
@@ -103,6 +106,16 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         dict[Name, event_settings.Line],
         Meta(description="Lines in the picture: who crosses them is counted, each way, and rules can name them."),
     ] = {}
+    mask: Annotated[
+        dict[Name, masking.Mask],
+        Meta(
+            description="Areas that are black from where the picture comes in: no model sees them, nothing keeps them."
+        ),
+    ] = {}
+    privacy: Annotated[
+        privacy_settings.Config | None,
+        Meta(description="What its pictures show of people, in place of the table [privacy]; left out: that one."),
+    ] = None
 
     @property
     def follows(self) -> event_settings.Tracker | None:
@@ -130,6 +143,12 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     budget: Annotated[
         sync_settings.Budget | None, Meta(description="What the link may carry in a month; left out: no limit.")
     ] = None
+    privacy: Annotated[privacy_settings.Config, Meta(description="What pictures show of people.")] = (
+        privacy_settings.Config()
+    )
+    snapshots: Annotated[
+        snapshot_settings.Config, Meta(description="The pictures that rules with `snapshot = true` keep on the device.")
+    ] = snapshot_settings.Config()
     commands: Annotated[
         sync_settings.Commands | None,
         Meta(description="Who may ask for what; left out: whoever the broker lets write to `cmd/`."),

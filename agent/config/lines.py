@@ -32,7 +32,7 @@ def line_of(lines: dict[Key, int], key: Key) -> int:
 def _table(node: Any, lines: dict[Key, int], counts: dict[Key, int]) -> None:
     header = next(child for child in node.named_children if child.type in _KEYS)
     key: Key = ()
-    names = _names(header)
+    names = names_of(header)
     for place, name in enumerate(names):
         key = (*key, name)
         last = place == len(names) - 1
@@ -50,7 +50,7 @@ def _table(node: Any, lines: dict[Key, int], counts: dict[Key, int]) -> None:
 def _pair(node: Any, table: Key, lines: dict[Key, int]) -> None:
     name, value = (child for child in node.named_children if child.type != "comment")
     key = table
-    for part in _names(name):
+    for part in names_of(name):
         key = (*key, part)
         lines.setdefault(key, _line(name))
     lines[key] = _line(name)
@@ -69,9 +69,10 @@ def _value(node: Any, key: Key, lines: dict[Key, int]) -> None:
             _value(item, (*key, index), lines)
 
 
-def _names(node: Any) -> list[str]:
+def names_of(node: Any) -> list[str]:
+    """The parts of a key, bare, quoted or dotted."""
     if node.type == "dotted_key":
-        return [name for child in node.named_children for name in _names(child)]
+        return [name for child in node.named_children for name in names_of(child)]
     text = node.text.decode()
     return [next(iter(tomllib.loads(f"{text} = 0")))] if node.type == "quoted_key" else [text]
 

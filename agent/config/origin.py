@@ -34,6 +34,10 @@ class Origins:
         """The folder of the file that set the key: relative paths begin there."""
         return self._layer(key).path.parent
 
+    def path(self, key: Key) -> Path:
+        """The file that set the key, or the nearest table above it."""
+        return self._layer(key).path
+
     def place(self, key: Key) -> tuple[int, int, str]:
         """(which file, from 0; line; label of the file): of the key, or of the table that it is missing from."""
         from agent.config import lines  # only now: a good config needs no parser

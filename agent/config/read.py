@@ -67,11 +67,18 @@ def read(path: Path, *, environment: Mapping[str, str] | None = None, root: Path
 
 
 def examine(
-    path: Path, *, environment: Mapping[str, str] | None = None, root: Path = Path("/"), on_this_machine: bool
+    path: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    root: Path = Path("/"),
+    on_this_machine: bool,
+    instead: Mapping[Path, bytes] | None = None,
 ) -> tuple[Loaded | None, list[Problem]]:
-    """(the config or None, every problem in the order of the file). on_this_machine: look also for model files and the like (agent/config/machine.py)."""
+    """(the config or None, every problem in the order of the file). on_this_machine: look also for model files and the like
+    (agent/config/machine.py). instead: what to read in place of a file's content.
+    """
     environment = os.environ if environment is None else environment
-    texts, problems = _texts(path)
+    texts, problems = _texts(path, instead or {})
     if problems:
         return None, problems
     table, origins = merged(texts)
@@ -94,16 +101,22 @@ def examine(
     ), problems
 
 
-def _texts(path: Path) -> tuple[list[tuple[str, Path, str, dict[str, Any]]], list[Problem]]:
+def files(path: Path) -> list[tuple[str, Path]]:
+    """(how it is called, where it is) of the file and of its overlays in order of name."""
+    over = sorted((path.parent / "conf.d").glob("*.toml"))
+    return [(path.name, path), *((f"conf.d/{one.name}", one) for one in over)]
+
+
+def _texts(
+    path: Path, instead: Mapping[Path, bytes]
+) -> tuple[list[tuple[str, Path, str, dict[str, Any]]], list[Problem]]:
     """(how it is called, where it is, its text, its tables) of the file and of its overlays in order of name."""
-    places = [
-        (path.name, path),
-        *((f"conf.d/{over.name}", over) for over in sorted((path.parent / "conf.d").glob("*.toml"))),
-    ]
     texts, problems = [], []
-    for label, place in places:
+    for label, place in files(path):
         try:
-            text = place.read_bytes().decode("utf-8-sig")  # Windows editors put a mark before the text
+            text = (instead[place] if place in instead else place.read_bytes()).decode(
+                "utf-8-sig"
+            )  # Windows editors put a mark before the text
             tables = tomllib.loads(text)
             texts.append((label, place, text.replace("\r\n", "\n"), tables))
         except OSError as error:

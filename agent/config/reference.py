@@ -12,9 +12,10 @@ from msgspec import UNSET, inspect
 from agent.config import kinds
 from agent.config.file import Device, File, Lane
 from agent.config.walk import bounds
-from agent.events import rules
+from agent.events import privacy, rules, snapshots
 from agent.events import settings as event_settings
 from agent.inference import model
+from agent.sources import masking
 from agent.store import settings as store_settings
 from agent.sync import settings as sync_settings
 from agent.values import NAME_PATTERN, Bytes, Duration, RelativePath, Secret
@@ -60,7 +61,18 @@ def config_page() -> str:
     lines += ["`decoder` is one of:", "", *decoders, ""]
     lines += _section("`[lane.NAME.zone.NAME]`", "An area of the picture.", event_settings.Zone)
     lines += _section("`[lane.NAME.line.NAME]`", "A line in the picture.", event_settings.Line)
+    lines += _section("`[lane.NAME.mask.NAME]`", "An area that is black from where the picture comes in.", masking.Mask)
     lines += _section("`[rule.NAME]`", "When an event starts and ends.", rules.Config)
+    lines += _section(
+        "`[privacy]`, `[lane.NAME.privacy]`",
+        "What pictures show of people. A lane's own table stands in place of the other, whole. docs/privacy.md says what it holds.",
+        privacy.Config,
+    )
+    lines += _section(
+        "`[snapshots]`",
+        "The pictures that rules with `snapshot = true` keep, in `snapshots/` of the data folder.",
+        snapshots.Config,
+    )
     lines += _section("`[store]`", "How results are kept.", store_settings.Config)
     lines += _section(
         "`[mqtt]`",

@@ -38,6 +38,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     clear_s: Annotated[float, Meta(ge=0, description="Not seen for this long, the event ends.")] = 5.0
     cooldown_s: Annotated[float, Meta(ge=0, description="After an event has ended, none starts for this long.")] = 0.0
     severity: Annotated[Literal["info", "warn", "alarm"], Meta(description="How much it matters.")] = "info"
+    snapshot: Annotated[
+        bool, Meta(description="Whether the picture in which it starts is kept on the device ([snapshots], [privacy]).")
+    ] = False
 
 
 # (track, zone or None) → since when it is there, None: it is not.
@@ -150,6 +153,7 @@ class _Rule:
             box=box,
             zone=self._config.zone,
             line=self._config.line or msgspec.UNSET,
+            snapshot=self._config.snapshot and phase == "start",
             track=int(found.tracks[row]) or None
             if row is not None and found is not None and found.tracks is not None
             else None,

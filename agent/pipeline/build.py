@@ -27,6 +27,7 @@ from agent.summaries import merged
 
 if TYPE_CHECKING:
     from agent.inference.turns import Turns
+    from agent.pipeline.pictures import LanePictures
 
 # Of models that look at what moves, where their config leaves it open.
 _REGIONS, _WHOLE_S, _IOU = 4, 10.0, 0.5
@@ -70,6 +71,7 @@ def new_loop(
     units: Units,
     active: frozenset[str] = frozenset(),
     live: Live | None = None,
+    pictures: "LanePictures | None" = None,
 ) -> Loop:
     """A lane's loop in its first state. active: rules whose event had started when the agent last stopped. live: the lane's objects then."""
     source = source_kind(lane)
@@ -87,6 +89,8 @@ def new_loop(
     gate = unpack = windows = None
     if lane.gate is not None:
         gate = load("gating", lane.gate.kind).open_gate(lane.gate.config)
+    if pictures is not None:
+        pictures.moved = lambda: getattr(gate, "boxes", None)
     if hasattr(source, "open_unpack"):
         unpack = source.open_unpack(lane.source.config)
     if lane.window is not None:
@@ -107,6 +111,7 @@ def new_loop(
         rules=_rules(own_rules, lane, active, following) if own_rules else None,
         learn=units.learn,
         following=following,
+        pictures=pictures,
     )
 
 

@@ -41,6 +41,14 @@ class Windows(Protocol):
     def take(self, record: SampleChunk | Gap) -> Sequence[SampleWindow]: ...
 
 
+class Pictures(Protocol):
+    """Where a lane's pictures go that somebody may see."""
+
+    def take(self, frame: Frame, results: Mapping[str, Inference], events: Sequence[Event]) -> list[Event]: ...
+
+    def held_back(self, frame: Frame) -> None: ...
+
+
 class Model(msgspec.Struct, kw_only=True):
     """on: the earlier model whose detections it looks at, None: the input. margin: by how much of its size a crop grows at every side.
 
@@ -76,6 +84,7 @@ class Loop:
         rules: Rules | None = None,
         learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
         following: Following | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         self.name = name
         self.models = tuple(models)
@@ -88,6 +97,7 @@ class Loop:
         self._learn = learn
         self._following = following
         self._whereabouts = Whereabouts(following.trackers if following is not None else {})
+        self._pictures = pictures
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
@@ -124,7 +134,10 @@ class Loop:
         due = [model for model in self.models if _is_due(model, record.at_us)]
         if (self._gate is not None and not self._whereabouts.passes(self._gate, record)) or not due:
             self._gated += 1
+            if self._pictures is not None and isinstance(record, Frame):
+                self._pictures.held_back(record)
             return
+        earlier = len(self._events)
         results: dict[str, Inference] = {}
         for model in due:
             if model.regions is not None and isinstance(record, Frame):
@@ -136,6 +149,8 @@ class Loop:
                 results[model.name] = self._infer(model, record, partial(model.runner.look, record))
             else:
                 self._look_at_crops(model, model.on, record, results)
+        if self._pictures is not None and isinstance(record, Frame):
+            self._events[earlier:] = self._pictures.take(record, results, self._events[earlier:])
         if not results:
             self._gated += 1
         elif any(result.detections is not None for result in results.values()):

@@ -17,11 +17,13 @@ from agent.pipeline import live as mailbox
 from agent.pipeline.lane import Loop
 from agent.pipeline.models import Machine
 from agent.pipeline.mute_rules import mute_rules
+from agent.pipeline.pictures import Pictures
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.runner import Runner
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
 from agent.records import Gap, Input, LaneSecond, Live, Tick
+from agent.sources.masking import Masking
 from agent.sources.reopening import Reopening
 
 State = Literal["starting", "running", "ended", "refused", "failed", "stopped"]
@@ -45,6 +47,7 @@ class LiveLane:
         live: Live | None = None,
         restarted: bool,
         place: Callable[[Problem], Problem],
+        pictures: Pictures | None = None,
     ) -> None:
         self.name = name
         self.state: State = "starting"
@@ -68,6 +71,7 @@ class LiveLane:
         self._objects = live
         self._restarted = restarted
         self._place = place
+        self._pictures = pictures
         kind = build.source_kind(self._lane)
         config = self._lane.source.config
         self.live = mailbox.Live(
@@ -105,6 +109,9 @@ class LiveLane:
                 labels = {model: getattr(opened.runners.get(model), "labels", None) for model in self._lane.model}
                 for problem in mute_rules(self.name, self._rules, labels):
                     logging.getLogger(__name__).warning("%s", self._place(problem))
+            shown = None
+            if self._pictures is not None:
+                shown = self._pictures.lane(self.name, {model: one.labels for model, one in opened.runners.items()})
             loop = self.loop = build.new_loop(
                 self.name,
                 self._lane,
@@ -114,6 +121,7 @@ class LiveLane:
                 self._units,
                 self._active,
                 self._objects,
+                shown,
             )
             note = self._recorder.lane(self.name).note if self._recorder is not None else None
             if note is not None and self._restarted:
@@ -126,8 +134,10 @@ class LiveLane:
                 place=self._place,
             )
             with self.source as source:
+                masks = [mask.polygon for mask in self._lane.mask.values()]
+                given = Masking(source, masks) if masks else source
                 capture = threading.Thread(
-                    target=self.live.capture, args=(source,), name=f"capture-{self.name}", daemon=True
+                    target=self.live.capture, args=(given,), name=f"capture-{self.name}", daemon=True
                 )
                 capture.start()
                 self.state, self.problem = "running", None

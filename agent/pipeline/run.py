@@ -18,12 +18,15 @@ from agent.config import forecast
 from agent.config.file import File
 from agent.config.read import Loaded
 from agent.config.write import recorded_toml
+from agent.events.snapshots import Snapshots
 from agent.inference.turns import Turns
 from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.birth import make_birth
 from agent.pipeline.health import Health
 from agent.pipeline.lives import Lives
+from agent.pipeline.looking import Looking, open_looking
+from agent.pipeline.pictures import Pictures, check_recording
 from agent.pipeline.recorder import Recorder, open_recorder
 from agent.pipeline.state_file import StateFile
 from agent.pipeline.supervisor import Supervisor
@@ -32,6 +35,7 @@ from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
 from agent.records import LaneSecond
 from agent.store import live
+from agent.store.folder import free_bytes
 from agent.store.lane_rows import clock_job, is_news, lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
@@ -62,6 +66,8 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
     file = loaded.file
     logger = logging.getLogger(__name__)
     begun_us = clock.boot_us()
+    if options.record is not None:
+        check_recording(loaded)
     with ExitStack() as stack:
         units = Units()
         store = stack.enter_context(_open_store(loaded, options, units, clock, stack))
@@ -73,20 +79,32 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         recorder = stack.enter_context(_recorder(loaded, options, store, lives)) if options.record is not None else None
         learn_time = _LearnTime(store, recorder, clock)
         learn_time()
+        snapshots = stack.enter_context(_snapshots(file, options, store, clock))
+        pictures = Pictures(file, snapshots, logger)
+        looking = Looking(pictures, lambda: supervisor.states(), clock)
+
+        def take_second(second: LaneSecond) -> None:
+            looking.note(second)
+            submit(lane_second_job(second), bool(second.events))
+            lives.note(second)
+
         supervisor = Supervisor(
             file,
             machine=build.machine(file, Turns(file.device.models_at_once)),
             clock=clock,
             stop=stop,
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),
-            submit=lambda second: _submit(second, submit, lives),
+            submit=take_second,
             lives=lives,
             units=units,
             active=lambda lane: _active(store, lane),
             recorder=recorder,
             place=loaded.placed,
+            pictures=pictures,
         )
+        stack.enter_context(open_looking(looking, store.folder))
         state_file = StateFile(store, clock, stop)
+        state_file.snapshots = snapshots
         if file.mqtt is not None and not options.offline:
             state_file.sync = stack.enter_context(
                 open_sync(
@@ -210,6 +228,23 @@ def _recorder(loaded: Loaded, options: Options, store: Store, lives: Lives) -> I
         yield recorder
 
 
+@contextmanager
+def _snapshots(file: File, options: Options, store: Store, clock: Clock) -> Iterator[Snapshots | None]:
+    """None: no rule wants any, or it is `record` and its like that run, which keep nothing beside their folder."""
+    if options.data is not None or not any(rule.snapshot for rule in file.rule.values()):
+        yield None
+        return
+    with Snapshots(
+        store.folder,
+        file.snapshots,
+        boot=store.boot,
+        clock=clock,
+        keep_free=file.store.keep_free,
+        free_bytes=free_bytes,
+    ) as snapshots:
+        yield snapshots
+
+
 class _LearnTime:
     """Tells the store, every 10 s, what the system knows about UTC; the store keeps what is news."""
 
@@ -252,11 +287,6 @@ def _patient(store: Store, stop: threading.Event) -> Callable[[Job, bool], None]
                     raise
 
     return submit
-
-
-def _submit(second: LaneSecond, submit: Callable[[Job, bool], None], lives: Lives) -> None:
-    submit(lane_second_job(second), bool(second.events))
-    lives.note(second)
 
 
 def _lives(store: Store, file: File) -> Lives:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from agent.clock import Clock
+from agent.events.snapshots import Snapshots
 from agent.log import fact
 from agent.pipeline.supervisor import LaneState
 from agent.store.writer import Store
@@ -26,11 +27,12 @@ _LATEST_US = 5_000_000  # no change waits longer
 
 
 class StateFile:
-    """sync: set once it runs; None where nothing is sent. stop: once set, what is told is written whatever was written before."""
+    """sync: set once it runs; None where nothing is sent. snapshots: likewise, None where none are kept. stop: once set, what is told is written whatever was written before."""
 
     def __init__(self, store: Store, clock: Clock, stop: threading.Event) -> None:
         self._store = store
         self.sync: Sync | None = None
+        self.snapshots: Snapshots | None = None
         self._clock = clock
         self._stop = stop
         self._told: Any = None
@@ -66,6 +68,7 @@ class StateFile:
             "link": msgspec.to_builtins(self.sync.state) if self.sync is not None else None,
             "unstored": dict(self._store.unstored),
             "faults": dict(self._store.faults),
+            **({"snapshots": self.snapshots.told()} if self.snapshots is not None else {}),
         }
 
     def _may_write(self) -> bool:

@@ -16,6 +16,7 @@ from agent.log import Repeated, fact
 from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.lives import Lives
 from agent.pipeline.models import Machine
+from agent.pipeline.pictures import Pictures
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
@@ -79,6 +80,7 @@ class Supervisor:
         lives: Lives,
         recorder: Recorder | None = None,
         place: Callable[[Problem], Problem] = lambda problem: problem,
+        pictures: Pictures | None = None,
     ) -> None:
         self._file = file
         self._machine = machine
@@ -91,6 +93,7 @@ class Supervisor:
         self._lives = lives
         self._recorder = recorder
         self._place = place
+        self._pictures = pictures
         self._logger = logging.getLogger(__name__)
         self._faults = Repeated(self._logger)
         self._looked_us = self._awake_us = clock.boot_us()
@@ -109,6 +112,7 @@ class Supervisor:
             live=self._lives.lane(name),
             restarted=restarted,
             place=self._place,
+            pictures=self._pictures,
         )
 
     def run(self, look: Callable[[], None], tell: Callable[[Mapping[str, LaneState]], None]) -> Exit:

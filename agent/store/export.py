@@ -18,6 +18,8 @@ import msgspec
 from agent.store.connection import connect_to_read
 from agent.store.schema import grain_text, utc_us
 
+# Keys of an event's body that are columns, or say what was kept beside the rows.
+_APART = frozenset(("at_us", "rule", "phase", "snapshot", "media"))
 # Keys of a summary's body that say who sent it when, not what was seen.
 LEFT_OUT = frozenset(("epoch", "boot", "seq", "of", "cfg", "at", "carry", "lat", "cost"))
 COLUMNS = ("k", "t", "at_us", "lane", "model", "label", "score", "x0", "y0", "x1", "y1", "track", "value", "extra",
@@ -106,7 +108,7 @@ def _tick(values: list[Any]) -> dict[str, Any]:
 
 
 def _event(values: list[Any]) -> dict[str, Any]:
-    body = {key: value for key, value in json.loads(values[2]).items() if key not in ("at_us", "rule", "phase")}
+    body = {key: value for key, value in json.loads(values[2]).items() if key not in _APART}
     return {"rule": values[0], "phase": "end" if values[1] else "start", "body": body}
 
 

@@ -129,8 +129,13 @@ class EventItems:
                     box=event.box,
                     zone=event.zone,
                     line=event.line,
-                    media=None,
+                    media=_media(event),
                 )
             )
 
         return body
+
+
+def _media(event: Event) -> message.Media | None:
+    media = event.media
+    return None if media is None else message.Media(ref=media.ref, digest=media.digest, bytes=media.bytes)

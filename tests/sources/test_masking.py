@@ -1,0 +1,106 @@
+"""Masks: what they cover can no longer be told from what comes behind them, in BGR and in the camera's own planes."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from peers.handed_source import HandedSource
+
+from agent.records import Frame, Gap
+from agent.sources.masking import Masking, burnt, covered
+
+SQUARE = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
+SHARES = st.integers(0, 40).map(lambda number: number / 40)
+POLYGONS = st.lists(st.tuples(SHARES, SHARES), min_size=3, max_size=6).map(tuple)
+
+
+def masked(frame: Frame, *polygons: tuple[tuple[float, float], ...]) -> Frame:
+    size = frame.pixels.shape
+    return burnt(frame, covered(polygons, size[0], size[1]))
+
+
+def noise(seed: int, width: int = 40, height: int = 24) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def inside(polygon: tuple[tuple[float, float], ...], width: int = 40, height: int = 24) -> "np.ndarray":  # type: ignore[type-arg]
+    """Pixels whose centre is in the polygon, worked out point by point."""
+    corners = np.array(polygon, np.float32).reshape(-1, 1, 2)
+    return np.array(
+        [
+            [cv2.pointPolygonTest(corners, ((x + 0.5) / width, (y + 0.5) / height), False) > 0 for x in range(width)]
+            for y in range(height)
+        ]
+    )
+
+
+def test_black_inside_and_as_it_was_outside() -> None:
+    pixels = noise(1, 80, 60)
+    black = masked(Frame(at_us=7, bgr=pixels.copy(), encoded=b"jpeg"), SQUARE)
+    assert (black.pixels[16:44, 21:59] == 0).all()
+    assert (black.pixels[:13] == pixels[:13]).all()
+    assert (black.pixels[:, :19] == pixels[:, :19]).all()
+    assert black.at_us == 7
+
+
+def test_the_camera_s_own_jpeg_is_let_go() -> None:
+    assert masked(Frame(at_us=7, bgr=noise(1), encoded=b"jpeg"), SQUARE).encoded is None
+
+
+def test_the_source_s_own_array_is_left_alone() -> None:
+    pixels = noise(1)
+    masked(Frame(at_us=0, bgr=pixels), SQUARE)
+    assert (pixels == noise(1)).all()
+
+
+@settings(max_examples=60)
+@given(POLYGONS)
+def test_two_frames_that_differ_under_the_mask_alone_become_one_in_bgr(
+    polygon: tuple[tuple[float, float], ...],
+) -> None:
+    one, other = noise(1), noise(1)
+    other[inside(polygon)] = noise(2)[inside(polygon)]
+    assert (masked(Frame(at_us=0, bgr=one), polygon).pixels == masked(Frame(at_us=0, bgr=other), polygon).pixels).all()
+
+
+@settings(max_examples=60)
+@given(POLYGONS)
+def test_two_frames_that_differ_under_the_mask_alone_become_one_in_i420(
+    polygon: tuple[tuple[float, float], ...],
+) -> None:
+    one, other = noise(1), noise(1)
+    other[inside(polygon)] = noise(2)[inside(polygon)]
+    planes = [cv2.cvtColor(pixels, cv2.COLOR_BGR2YUV_I420) for pixels in (one, other)]
+    first, second = (masked(Frame(at_us=0, i420=plane), polygon) for plane in planes)
+    assert first.i420 is not None
+    assert second.i420 is not None
+    assert (first.i420 == second.i420).all()
+    assert (first.pixels[inside(polygon)] == 0).all()
+
+
+def test_planes_stay_as_they_were_far_from_the_mask() -> None:
+    planes = cv2.cvtColor(noise(1, 80, 60), cv2.COLOR_BGR2YUV_I420)
+    black = masked(Frame(at_us=0, i420=planes), SQUARE)
+    assert black.luma is not None
+    assert (black.luma[:13] == planes[:13]).all()
+    assert (black.pixels[:12] == Frame(at_us=0, i420=planes).pixels[:12]).all()
+
+
+def test_other_records_pass_as_they_are() -> None:
+    source = HandedSource()
+    for record in (Gap(at_us=1, why="stall"), Frame(at_us=2, bgr=noise(1))):
+        source._items.append(record)  # nobody reads on another thread
+    masking = Masking(source, [SQUARE])
+    assert masking.read(0.0) == Gap(at_us=1, why="stall")
+    frame = masking.read(0.0)
+    assert isinstance(frame, Frame)
+    assert frame.pixels[12, 20].tolist() == [0, 0, 0]
+    assert masking.read(0.0) is None
+    assert masking.useful
+
+
+@pytest.mark.parametrize("size", [(41, 23), (1, 1), (16, 16)])
+def test_any_size(size: tuple[int, int]) -> None:
+    black = masked(Frame(at_us=0, bgr=noise(1, *size)), ((0, 0), (1, 0), (1, 1), (0, 1)))
+    assert not black.pixels.any()
