@@ -50,6 +50,11 @@ class Tracker:
         kinds = np.array([self._labels.setdefault(label, len(self._labels)) for label in found.labels], np.int64)
         return self.update(at_us, found.boxes, found.scores, kinds)
 
+    def lives(self, at_us: int) -> bool:
+        """Whether a track is not lost yet. The gate may hold back what would tell: time alone ends it then."""
+        newest_us = int(self._seen_us.max(initial=-1))
+        return newest_us >= 0 and at_us - newest_us <= self._config.lost_s * 1e6
+
     def update(
         self, at_us: int, boxes: "NDArray[np.float32]", scores: "NDArray[np.float32]", kinds: "NDArray[np.int64]"
     ) -> "NDArray[np.int64]":

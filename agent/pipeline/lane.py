@@ -80,6 +80,7 @@ class Loop:
         self._rules = rules
         self._learn = learn
         self._trackers = trackers
+        self._at_us = 0  # of the newest input
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
@@ -98,8 +99,16 @@ class Loop:
         """An event has happened: the tick closes at once, so that the event is on the medium."""
         return bool(self._events)
 
+    @property
+    def quiet(self) -> bool:
+        """The gate sees nothing move and no track lives: the source may do less until that ends."""
+        return bool(getattr(self._gate, "quiet", False)) and not any(
+            tracker.lives(self._at_us) for tracker in self._trackers.values()
+        )
+
     def _look(self, record: Frame | SampleWindow) -> None:
         self._seen += 1
+        self._at_us = record.at_us
         try:
             self._judge(record)
         except Exception:

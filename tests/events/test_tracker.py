@@ -74,6 +74,15 @@ def test_who_is_hidden_for_a_while_comes_back_as_the_same() -> None:
     assert follow(tracker, 2.2, box(0.2 + 0.02 * 22)) == before
 
 
+def test_a_track_lives_until_it_is_lost_also_when_nothing_is_looked_at_any_more() -> None:
+    tracker = Tracker(Config(lost_s=2.0))
+    assert not tracker.lives(0)
+    follow(tracker, 1.0, box(0.3))
+    assert tracker.lives(1_000_000)
+    assert tracker.lives(3_000_000)
+    assert not tracker.lives(3_000_001)
+
+
 def test_after_lost_s_it_is_another() -> None:
     tracker = Tracker(Config(lost_s=1.0))
     (first,) = follow(tracker, 0.0, box(0.5))

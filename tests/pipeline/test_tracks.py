@@ -100,3 +100,32 @@ def test_some_rows_of_a_second_with_numbers_and_some_without(
         capsys,
     )
     assert [row["track"] for row in found if row["k"] == "result"] == [7, None, None]
+
+
+def test_a_lane_is_quiet_when_its_gate_is_and_no_track_lives() -> None:
+    class Still:
+        quiet = True
+
+        def take(self, record: object) -> bool:
+            return not self.quiet
+
+    def frame(at_s: float) -> Frame:
+        return Frame(at_us=round(at_s * 1e6), bgr=np.zeros((4, 4, 3), np.uint8))
+
+    gate = Still()
+    loop = Loop(
+        "yard", [Model(name="faces", runner=TwoWalk())], lambda _: None, milliseconds=lambda: 0.0, gate=gate, trackers={"faces": Tracker(Config(lost_s=1.0))}
+    )  # fmt: skip
+    loop.take(frame(0.0))
+    assert loop.quiet
+    gate.quiet = False
+    loop.take(frame(0.1))
+    assert not loop.quiet
+    gate.quiet = True
+    assert not loop.quiet, "two are followed"
+    loop.take(frame(1.1))
+    assert not loop.quiet
+    loop.take(frame(1.2))
+    assert loop.quiet
+    del Still.quiet, gate.quiet
+    assert not loop.quiet, "a gate that does not say is not quiet"

@@ -264,6 +264,36 @@ def test_damaged_pictures_are_counted_and_not_handed_out(tmp_path: Path, caplog:
 
 
 @needs_gstreamer
+def test_a_stream_of_nothing_but_damage_is_a_stall(tmp_path: Path) -> None:
+    clip = write_h264(tmp_path / "damaged.mp4", frames=150, damaged_every=1)
+    with H264Server(file=clip) as server, open_rtsp(server.url, stall_s=1.0) as source:
+        with pytest.raises(Stalled, match="gave only damaged pictures for 1 s"):
+            while True:
+                source.read(0.2)
+        assert source.refused >= 15
+
+
+@needs_gstreamer
+def test_quiet_decodes_keyframes_alone_and_afterwards_every_picture_is_whole() -> None:
+    """A keyframe a second."""
+    with H264Server(moving=True) as server, open_rtsp(server.url, idle_decode="keyframes") as source:
+        first = frames_of(source, 3)
+        source.quiet(True)
+        still = frames_of(source, 3)
+        source.quiet(False)
+        after = frames_of(source, 25)
+        assert source.refused == 0
+    assert [number_of(frame) % 25 for frame in still] == [0, 0, 0], "keyframes"
+    numbers = [number_of(frame) for frame in after]
+    assert numbers == list(range(numbers[0], numbers[0] + 25))
+    assert numbers[0] - number_of(still[-1]) < 25, "nobody waited for the next keyframe"
+    for frame in (*first, *after):
+        left, top = number_of(frame) * 4 % 280, number_of(frame) * 2 % 168
+        assert frame.luma is not None
+        assert frame.luma[32 + top + 8 : 32 + top + 32, left + 8 : left + 32].mean() > 200, "the square is where it was"
+
+
+@needs_gstreamer
 def test_a_stream_that_is_too_large_is_refused() -> None:
     with H264Server() as server:
         found = problem_of(server.url, max_pixels=320 * 239)
