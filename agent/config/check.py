@@ -44,6 +44,8 @@ def _lane(lane: Lane, key: Key, walk: Walk) -> None:
     _summaries(lane, (*key, "summaries"), walk)
     if isinstance(lane.source, Kind):
         _window(lane, key, walk)
+        if getattr(lane.source.config, "idle_decode", None) == "keyframes" and lane.gate is None:
+            walk.note((*key, "source", "idle_decode"), "has no use without a gate", "Add one, or take the key out.")
         if isinstance(lane.source.config, camera.Config):
             _camera(lane.source.config, (*key, "source"), walk)
 

@@ -23,6 +23,7 @@ Key = tuple[str | int, ...]
 _PATTERNS = {
     NAME_PATTERN: "a name of a-z, 0-9, _ and -, at most 63 long, that begins with a letter or a digit",
     r"^[0-9a-f]{64}$": "64 digits of 0-9 and a-f",
+    r"^rtsps?://": "an address that begins with rtsp:// (or rtsps://)",
     r"^mqtts?://": "an address that begins with mqtts:// (or mqtt://)",
     r"^(m1|h1|d1|s[1-9][0-9]{0,4})$": "m1, h1, d1, or s and a number of seconds, as s10",
 }

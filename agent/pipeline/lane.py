@@ -118,6 +118,11 @@ class Loop:
         """An event has happened: the tick closes at once, so that the event is on the medium."""
         return bool(self._events)
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing moves, and no object is followed: as the gate says it of the newest input."""
+        return self._gate is not None and self._gate.quiet
+
     def _look(self, record: Frame | SampleWindow) -> None:
         self._seen += 1
         try:

@@ -141,11 +141,15 @@ class LiveLane:
                 )
                 capture.start()
                 self.state, self.problem = "running", None
+                quiet = False
                 try:
                     for record in self.live.records(lambda: loop.wants_tick):
                         if note is not None:
                             note(record)
                         self._take(loop, record, note)
+                        if loop.quiet != quiet:
+                            quiet = not quiet
+                            source.quiet(quiet)
                     ended = self.live.ended and not self.stop.is_set()
                 finally:
                     self.stop.set()

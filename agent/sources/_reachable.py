@@ -52,6 +52,9 @@ def no_video(
         what, remedy = f"{name}: the camera has nothing at this path", "Look the path up in the camera's manual"
     elif status is not None and status >= 400:
         what, remedy = f"{name}: the camera answers {status}", "Look the path up in the camera's manual"
+    elif status is None and url.startswith("rtsp://"):
+        what = f"{name}: what answers at port {port} does not speak RTSP"
+        remedy = "Check the port: a camera's RTSP server is usually at 554"
     else:
         what, remedy = f"{name} answers, but gives no video that can be read", "Check that a player shows this address"
     return Problem(where=where, what=what, remedy=remedy)

@@ -180,7 +180,8 @@ def test_something_else_listens_there() -> None:
         found = problem_of(f"rtsp://127.0.0.1:{port}/stream1")
         listener.close()
         thread.join(10.0)
-    assert "gives no video that can be read" in found.what
+    assert "does not speak RTSP" in found.what
+    assert "554" in found.remedy
 
 
 def test_devices_that_are_not_there(tmp_path: Path) -> None:
