@@ -1,6 +1,7 @@
 """Kind rtsp against GStreamer's RTSP server with H.264, in a process that is killed, frozen, restarted; and against JPEG over RTP."""
 
 import logging
+import os
 import random
 import socket
 import threading
@@ -18,8 +19,9 @@ from peers.h264_server import H264Server, made_ms, needs_gstreamer, number_of
 from peers.rtsp_server import RtspServer
 
 from agent.clock import SystemClock
+from agent.pipeline.live import Live
 from agent.problems import Problem
-from agent.records import Frame, Gap, Input
+from agent.records import Frame, Gap, Input, Tick
 from agent.sources import Stalled, rtsp
 from agent.sources._address import with_credentials
 from agent.sources._planes import i420
@@ -247,6 +249,57 @@ def test_a_slow_camera_is_read() -> None:
         numbers = [number_of(frame) for frame in frames_of(source, 3)]
     assert numbers == list(range(numbers[0], numbers[0] + 3))
     assert numbers[0] < 10
+
+
+@needs_gstreamer
+def test_a_flood_is_drained_and_a_slow_lane_gets_the_newest() -> None:
+    """120 pictures a second, of which the lane takes three; each is counted once."""
+    stop, frames, dropped = threading.Event(), list[tuple[Frame, int]](), 0
+    live = Live(CLOCK, stop, stall_s=4.0, every_record=False)
+    with H264Server(rate_hz=120.0, group=120) as server, reopening(server.url) as source:
+        thread = threading.Thread(target=live.capture, args=(source,))
+        thread.start()
+        for record in live.records(lambda: False):
+            if isinstance(record, Frame):
+                frames.append((record, (CLOCK.boot_us() // 1000 - made_ms(record)) % 65536))
+                if len(frames) == 3:
+                    before_bytes = resident_bytes()
+                if len(frames) == 15:
+                    grown_bytes = resident_bytes() - before_bytes
+                    stop.set()
+                else:
+                    stop.wait(0.3)
+            elif isinstance(record, Tick):
+                dropped += record.dropped
+        thread.join(LIMIT_S)
+        first, last = (number_of(frames[place][0]) for place in (0, -1))
+        assert source.refused == 0
+    assert 0 <= len(frames) + dropped - (last - first + 1) <= 30, (
+        "beside those that came before the first and after the last"
+    )
+    assert dropped >= 100
+    assert sorted(age_ms for _, age_ms in frames)[7] < 300, "the newest, not the oldest"
+    assert grown_bytes < 20e6
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@needs_gstreamer
+def test_a_camera_that_was_restarted_is_read_again_and_its_records_say_so() -> None:
+    """Frozen for longer than a stall, then killed, then there again at the same port."""
+    with H264Server() as server, reopening(server.url, stall_s=1.0) as source:
+        records = read_until(source, is_frame)
+        server.freeze()
+        records += read_until(source, is_gap)
+        server.kill()
+        with H264Server(port=server.port):
+            records += read_until(source, is_frame)
+    assert [record.why for record in records if isinstance(record, Gap)] == ["stall"]
+    assert isinstance(records[-1], Frame)
+    times = [record.at_us for record in records]
+    assert times == sorted(times)
 
 
 @needs_gstreamer
