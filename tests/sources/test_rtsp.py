@@ -439,9 +439,49 @@ def test_a_clock_that_runs_apart_is_followed() -> None:
 
 
 @needs_gstreamer
-def test_each_stream_is_ended_with_its_session() -> None:
-    with H264Server() as server:
-        for _ in range(3):
+def test_connections_leave_no_thread_and_no_descriptor() -> None:
+    """Good ones, refused ones, and such that a password is wanted for."""
+
+    def left() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+
+    with H264Server() as server, H264Server(user="viewer", password="right") as closed:
+
+        def connect() -> None:
             with open_rtsp(server.url) as source:
                 frames_of(source, 1)
-        wait_for(lambda: server.streams == 3, LIMIT_S, "three streams of their own")
+            problem_of(closed.url)
+            problem_of(server.url.replace("/stream1", "/stream9"))
+            problem_of(server.url, max_pixels=256)
+
+        connect()
+        before = left()
+        for _ in range(8):
+            connect()
+        assert left() == before
+        wait_for(lambda: server.streams >= 9, LIMIT_S, "streams of their own")
+
+
+@needs_gstreamer
+@pytest.mark.parametrize("dead", ["frozen", "killed"])
+def test_a_dead_camera_costs_a_live_one_no_picture(dead: str) -> None:
+    """By count: every picture of the live one comes while the other is opened again and again."""
+    stop, gaps = threading.Event(), list[Input]()
+    with H264Server() as server, H264Server() as other, reopening(other.url, stall_s=1.0) as blind:
+        (other.freeze if dead == "frozen" else other.kill)()
+
+        def look() -> None:
+            while not stop.is_set():
+                gaps.extend(filter(None, [blind.read(0.2)]))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            wait_for(lambda: blind.problem is not None, LIMIT_S, "the dead one's problem")
+            with open_rtsp(server.url) as source:
+                numbers = [number_of(frame) for frame in frames_of(source, 75)]
+        finally:
+            stop.set()
+            thread.join(LIMIT_S)
+    assert numbers == list(range(numbers[0], numbers[0] + 75))
+    assert [gap.why for gap in gaps if isinstance(gap, Gap)] == ["lost"]
