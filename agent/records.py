@@ -18,12 +18,14 @@ class Frame(Record, frozen=True, kw_only=True, dict=True):
     """One picture, as its source has it: bgr (height, width, 3) uint8, or i420 (height * 3 / 2, width) uint8: Y plane, then U and V, of half the
     width and height, side by side in memory (video range, as cameras send it; width and height even).
 
-    encoded: the camera's own JPEG, where the source has it.
+    encoded: the camera's own JPEG, where the source has it. small_luma: (smaller height, smaller width) uint8, the brightness of the same picture,
+    where the camera scales it itself.
     """
 
     bgr: "NDArray[np.uint8] | None" = None
     i420: "NDArray[np.uint8] | None" = None
     encoded: bytes | None = None
+    small_luma: "NDArray[np.uint8] | None" = None
 
     @cached_property
     def pixels(self) -> "NDArray[np.uint8]":
@@ -37,7 +39,9 @@ class Frame(Record, frozen=True, kw_only=True, dict=True):
 
     @property
     def luma(self) -> "NDArray[np.uint8] | None":
-        """(height, width) uint8, where the source has it at no cost."""
+        """Uint8, of the picture's size or smaller, where the source has it at no cost."""
+        if self.small_luma is not None:
+            return self.small_luma
         return None if self.i420 is None else self.i420[: self.i420.shape[0] * 2 // 3]
 
 

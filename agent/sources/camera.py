@@ -30,6 +30,7 @@ from agent.values import RelativePath, Secret
 
 # OpenCV waits so long for a V4L2 device (set in _capture), for a stream as long as it is told.
 _DEVICE_TIMEOUT_S = 3.0
+_POS_MSEC = 0  # cv2.CAP_PROP_POS_MSEC: stream time
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +110,9 @@ class Camera:
     def __init__(self, capture: Capture, name: str, timeout_s: float, clock: Clock, where: str) -> None:
         self._capture, self._name, self._clock, self._where = capture, name, clock, where
         self._timeout_us = round(timeout_s * 1e6)
+        self._stream_ms: float | None = None
+        self._advances = 0
+        self._advanced_us = clock.boot_us()
 
     def read(self, timeout_s: float) -> Frame | None:
         """Problem when the camera is gone, Stalled when the library waited in vain."""
@@ -116,11 +120,11 @@ class Camera:
         began_us = self._clock.boot_us()
         read, pixels = self._capture.read()
         at_us = self._clock.boot_us()
-        if at_us - began_us >= self._timeout_us:
+        if at_us - began_us >= self._timeout_us or (read and self._stands_still(at_us)):
             # After a timeout the library still returns frames that it held back, as if they were new: they are not.
             raise Stalled(
                 where=self._where,
-                what=f"{self._name} gave no frame for {self._timeout_us / 1e6:g} s",
+                what=f"{self._name} gave no new frame for {self._timeout_us / 1e6:g} s",
                 remedy="Check the camera and the network; it is opened anew",
             )
         if not read:
@@ -130,6 +134,14 @@ class Camera:
                 remedy="Check the camera and its cable; it is opened anew",
             )
         return Frame(at_us=at_us, bgr=pixels)
+
+    def _stands_still(self, now_us: int) -> bool:
+        """Frames come, and are the same one again: the stream's own time did not move for the stall time. Some streams have none: it never moves."""
+        stream_ms = self._capture.get(_POS_MSEC)
+        if stream_ms != self._stream_ms:
+            self._advances += self._stream_ms is not None
+            self._stream_ms, self._advanced_us = stream_ms, now_us
+        return self._advances >= 3 and now_us - self._advanced_us >= self._timeout_us
 
 
 def form(url: str) -> Literal["stream", "device", "file"]:

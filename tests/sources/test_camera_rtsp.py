@@ -193,7 +193,7 @@ def test_a_camera_frozen_in_a_picture_is_a_stall_and_no_frame_is_given_twice() -
     with RtspServer() as server, open_camera(server.url, stall_s=0.5) as source:
         frames = [source.read(1.0) for _ in range(5)]
         server.freeze(halfway=True)
-        with pytest.raises(Stalled, match=r"gave no frame for 0\.5 s"):
+        with pytest.raises(Stalled, match=r"gave no new frame for 0\.5 s"):
             while True:
                 frames.append(source.read(1.0))
         silent_us = clock.boot_us() - frames[-1].at_us

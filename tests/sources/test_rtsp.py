@@ -1,6 +1,7 @@
 """Kind rtsp against GStreamer's RTSP server with H.264, in a process that is killed, frozen, restarted; and against JPEG over RTP."""
 
 import logging
+import os
 import random
 import socket
 import threading
@@ -18,8 +19,9 @@ from peers.h264_server import H264Server, made_ms, needs_gstreamer, number_of
 from peers.rtsp_server import RtspServer
 
 from agent.clock import SystemClock
+from agent.pipeline.live import Live
 from agent.problems import Problem
-from agent.records import Frame, Gap, Input
+from agent.records import Frame, Gap, Input, Tick
 from agent.sources import Stalled, rtsp
 from agent.sources._address import with_credentials
 from agent.sources._planes import i420
@@ -250,6 +252,57 @@ def test_a_slow_camera_is_read() -> None:
 
 
 @needs_gstreamer
+def test_a_flood_is_drained_and_a_slow_lane_gets_the_newest() -> None:
+    """120 pictures a second, of which the lane takes three; each is counted once."""
+    stop, frames, dropped = threading.Event(), list[tuple[Frame, int]](), 0
+    live = Live(CLOCK, stop, stall_s=4.0, every_record=False)
+    with H264Server(rate_hz=120.0, group=120) as server, reopening(server.url) as source:
+        thread = threading.Thread(target=live.capture, args=(source,))
+        thread.start()
+        for record in live.records(lambda: False):
+            if isinstance(record, Frame):
+                frames.append((record, (CLOCK.boot_us() // 1000 - made_ms(record)) % 65536))
+                if len(frames) == 3:
+                    before_bytes = resident_bytes()
+                if len(frames) == 15:
+                    grown_bytes = resident_bytes() - before_bytes
+                    stop.set()
+                else:
+                    stop.wait(0.3)
+            elif isinstance(record, Tick):
+                dropped += record.dropped
+        thread.join(LIMIT_S)
+        first, last = (number_of(frames[place][0]) for place in (0, -1))
+        assert source.refused == 0
+    assert 0 <= len(frames) + dropped - (last - first + 1) <= 30, (
+        "beside those that came before the first and after the last"
+    )
+    assert dropped >= 100
+    assert sorted(age_ms for _, age_ms in frames)[7] < 300, "the newest, not the oldest"
+    assert grown_bytes < 20e6
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@needs_gstreamer
+def test_a_camera_that_was_restarted_is_read_again_and_its_records_say_so() -> None:
+    """Frozen for longer than a stall, then killed, then there again at the same port."""
+    with H264Server() as server, reopening(server.url, stall_s=1.0) as source:
+        records = read_until(source, is_frame)
+        server.freeze()
+        records += read_until(source, is_gap)
+        server.kill()
+        with H264Server(port=server.port):
+            records += read_until(source, is_frame)
+    assert [record.why for record in records if isinstance(record, Gap)] == ["stall"]
+    assert isinstance(records[-1], Frame)
+    times = [record.at_us for record in records]
+    assert times == sorted(times)
+
+
+@needs_gstreamer
 def test_damaged_pictures_are_counted_and_not_handed_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clip = write_h264(tmp_path / "damaged.mp4", frames=150, damaged_every=7)
     found = 0
@@ -386,9 +439,49 @@ def test_a_clock_that_runs_apart_is_followed() -> None:
 
 
 @needs_gstreamer
-def test_each_stream_is_ended_with_its_session() -> None:
-    with H264Server() as server:
-        for _ in range(3):
+def test_connections_leave_no_thread_and_no_descriptor() -> None:
+    """Good ones, refused ones, and such that a password is wanted for."""
+
+    def left() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+
+    with H264Server() as server, H264Server(user="viewer", password="right") as closed:
+
+        def connect() -> None:
             with open_rtsp(server.url) as source:
                 frames_of(source, 1)
-        wait_for(lambda: server.streams == 3, LIMIT_S, "three streams of their own")
+            problem_of(closed.url)
+            problem_of(server.url.replace("/stream1", "/stream9"))
+            problem_of(server.url, max_pixels=256)
+
+        connect()
+        before = left()
+        for _ in range(8):
+            connect()
+        assert left() == before
+        wait_for(lambda: server.streams >= 9, LIMIT_S, "streams of their own")
+
+
+@needs_gstreamer
+@pytest.mark.parametrize("dead", ["frozen", "killed"])
+def test_a_dead_camera_costs_a_live_one_no_picture(dead: str) -> None:
+    """By count: every picture of the live one comes while the other is opened again and again."""
+    stop, gaps = threading.Event(), list[Input]()
+    with H264Server() as server, H264Server() as other, reopening(other.url, stall_s=1.0) as blind:
+        (other.freeze if dead == "frozen" else other.kill)()
+
+        def look() -> None:
+            while not stop.is_set():
+                gaps.extend(filter(None, [blind.read(0.2)]))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            wait_for(lambda: blind.problem is not None, LIMIT_S, "the dead one's problem")
+            with open_rtsp(server.url) as source:
+                numbers = [number_of(frame) for frame in frames_of(source, 75)]
+        finally:
+            stop.set()
+            thread.join(LIMIT_S)
+    assert numbers == list(range(numbers[0], numbers[0] + 75))
+    assert [gap.why for gap in gaps if isinstance(gap, Gap)] == ["lost"]
