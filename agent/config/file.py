@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from agent.events import rules
 from agent.events import settings as event_settings
+from agent.health import settings as health_settings
 from agent.inference import model
 from agent.store import settings as store_settings
 from agent.sync import settings as sync_settings
@@ -93,6 +94,12 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="Follows what the models find from input to input: each object gets a number; left out: none does."
         ),
     ] = None
+    picture: Annotated[
+        health_settings.Picture,
+        Meta(
+            description="What is told of the camera's picture itself: covered, frozen, moved. Lanes with a camera only."
+        ),
+    ] = health_settings.Picture()
     zone: Annotated[dict[Name, rules.Zone], Meta(description="Areas of the picture that rules can name.")] = {}
 
 

@@ -13,6 +13,7 @@ from agent.config import kinds
 from agent.config.file import Device, File, Lane
 from agent.config.walk import bounds
 from agent.events import rules
+from agent.health import settings as health_settings
 from agent.inference import model
 from agent.store import settings as store_settings
 from agent.sync import settings as sync_settings
@@ -57,6 +58,11 @@ def config_page() -> str:
         model.Config,
     )
     lines += ["`decoder` is one of:", "", *decoders, ""]
+    lines += _section(
+        "`[lane.NAME.picture]`",
+        "Whether the camera's picture can be believed, in `status`, health messages and events of the rules `picture-…` (docs/gate.md).",
+        health_settings.Picture,
+    )
     lines += _section("`[lane.NAME.zone.NAME]`", "An area of the picture.", rules.Zone)
     lines += _section("`[rule.NAME]`", "When an event starts and ends.", rules.Config)
     lines += _section("`[store]`", "How results are kept.", store_settings.Config)

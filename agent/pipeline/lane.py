@@ -10,6 +10,7 @@ import msgspec
 from agent.events.rules import Rules
 from agent.events.tracker import Tracker
 from agent.gating import Gate
+from agent.health.pictures import Pictures
 from agent.pipeline.crops import look_at_crops
 from agent.pipeline.following import Following
 from agent.pipeline.regions import Regions
@@ -75,6 +76,7 @@ class Loop:
         rules: Rules | None = None,
         learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
         trackers: Mapping[str, Tracker] = {},
+        pictures: Pictures | None = None,
     ) -> None:
         self.name = name
         self.models = tuple(models)
@@ -86,6 +88,7 @@ class Loop:
         self._rules = rules
         self._learn = learn
         self._trackers = trackers
+        self._pictures = pictures
         self._following = Following(trackers)
         self._begin()
 
@@ -105,6 +108,11 @@ class Loop:
         """An event has happened: the tick closes at once, so that the event is on the medium."""
         return bool(self._events)
 
+    @property
+    def picture(self) -> tuple[str, ...]:
+        """What is wrong with the camera's picture now."""
+        return () if self._pictures is None else self._pictures.states
+
     def _look(self, record: Frame | SampleWindow) -> None:
         self._seen += 1
         try:
@@ -118,6 +126,8 @@ class Loop:
             _add_measured(self._measured, record.measured)
             if self._learn is not None:
                 self._learn(self.name, record.units)
+        elif self._pictures is not None:
+            self._events += self._pictures.take(record)
         due = [model for model in self.models if _is_due(model, record.at_us)]
         if (self._gate is not None and not self._following.passes(self._gate, record)) or not due:
             self._gated += 1
