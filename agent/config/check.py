@@ -14,6 +14,7 @@ from agent.config.file import File, Kind, Lane
 from agent.config.redact import without_password
 from agent.config.walk import Key, Walk, did_you_mean, shown
 from agent.events import rules
+from agent.health.settings import RULE_PREFIX, Picture
 from agent.inference import model
 from agent.sources import camera
 from agent.sync import settings as sync_settings
@@ -33,6 +34,12 @@ def check(file: File, walk: Walk) -> None:
         if name in ("gpu", "xnnpack", "cpu"):
             walk.note(("delegate", name), "is a word of the agent's own", "Give the library another name.")
     for name, rule in file.rule.items() if isinstance(file.rule, dict) else ():
+        if name.startswith(RULE_PREFIX):
+            walk.note(
+                ("rule", name),
+                f"begins with {RULE_PREFIX}, as the names of the agent's own rules do",
+                "Give it another name.",
+            )
         if isinstance(rule, rules.Config):
             _rule(rule, lanes, ("rule", name), walk)
     pictures.check(file, lanes, walk)
@@ -136,6 +143,8 @@ def _window(lane: Lane, key: Key, walk: Walk) -> None:
         )
     elif not kinds.is_sensor(kind) and window is not None:
         walk.note((*key, "window"), f"{kind} gives pictures, not samples", "Take the table out.")
+    if kinds.is_sensor(kind) and lane.picture != Picture():
+        walk.note((*key, "picture"), "has no use: this lane has no pictures", "Take the table out.")
     length_s, hop_s = getattr(window, "length_s", None), getattr(window, "hop_s", None)
     if isinstance(length_s, float) and isinstance(hop_s, float) and hop_s > length_s:
         walk.note(

@@ -12,6 +12,7 @@ from agent.events import privacy as privacy_settings
 from agent.events import rules
 from agent.events import settings as event_settings
 from agent.events import snapshots as snapshot_settings
+from agent.health import settings as health_settings
 from agent.inference import model
 from agent.sources import masking
 from agent.store import settings as store_settings
@@ -96,6 +97,12 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="Follows what the models find from input to input: each object gets a number; left out: none does."
         ),
     ] = None
+    picture: Annotated[
+        health_settings.Picture,
+        Meta(
+            description="What is told of the camera's picture itself: covered, frozen, moved. Lanes with a camera only."
+        ),
+    ] = health_settings.Picture()
     zone: Annotated[
         dict[Name, event_settings.Zone],
         Meta(

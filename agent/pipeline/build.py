@@ -14,6 +14,8 @@ from agent.config.read import Loaded
 from agent.events.following import Following
 from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
+from agent.health.pictures import Pictures
+from agent.health.settings import RULE_PREFIX
 from agent.inference.model import Config as ModelConfig
 from agent.messages.envelope import grain_seconds, summary_stream
 from agent.pipeline.lane import Loop, Model
@@ -112,6 +114,7 @@ def new_loop(
         learn=units.learn,
         following=following,
         pictures=pictures,
+        health=Pictures(lane.picture, active) if lane.window is None else None,
     )
 
 
@@ -158,7 +161,11 @@ def names(file: File) -> list[tuple[str, str]]:
         found += [("line", line) for line in lane.line]
         found += [("stream", summary_stream(name, grain_s)) for grain_s in grains(file)[name]]
     found += [("rule", rule) for rule in file.rule]
-    found += [("stream", f"event/{lane}") for lane in dict.fromkeys(rule.lane for rule in file.rule.values())]
+    watched = {
+        name: lane.picture.watch for name, lane in file.lane.items() if lane.window is None and lane.picture.watch
+    }
+    found += [("rule", RULE_PREFIX + state) for states in watched.values() for state in states]
+    found += [("stream", f"event/{lane}") for lane in [*(rule.lane for rule in file.rule.values()), *watched]]
     return list(dict.fromkeys(found))
 
 

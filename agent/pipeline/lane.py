@@ -10,6 +10,7 @@ import msgspec
 from agent.events.following import Following
 from agent.events.rules import Rules
 from agent.gating import Gate
+from agent.health.pictures import Pictures as PictureHealth
 from agent.pipeline.crops import look_at_crops
 from agent.pipeline.regions import Regions
 from agent.pipeline.whereabouts import Whereabouts
@@ -68,7 +69,7 @@ class Model(msgspec.Struct, kw_only=True):
 class Loop:
     """One lane's state between records. Owned by one thread.
 
-    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. following: of its objects. milliseconds: a stop watch for latencies, which replay does not compare.
+    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. following: of its objects. pictures: where they go. health: whether they can be believed. milliseconds: a stop watch for latencies, which replay does not compare.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Loop:
         learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
         following: Following | None = None,
         pictures: Pictures | None = None,
+        health: PictureHealth | None = None,
     ) -> None:
         self.name = name
         self.models = tuple(models)
@@ -98,6 +100,7 @@ class Loop:
         self._following = following
         self._whereabouts = Whereabouts(following.trackers if following is not None else {})
         self._pictures = pictures
+        self._health = health
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
@@ -123,6 +126,11 @@ class Loop:
         """Nothing moves, and no object is followed: as the gate says it of the newest input."""
         return self._gate is not None and self._gate.quiet
 
+    @property
+    def picture(self) -> tuple[str, ...]:
+        """What is wrong with the camera's picture now."""
+        return () if self._health is None else self._health.states
+
     def _look(self, record: Frame | SampleWindow) -> None:
         self._seen += 1
         try:
@@ -136,6 +144,8 @@ class Loop:
             _add_measured(self._measured, record.measured)
             if self._learn is not None:
                 self._learn(self.name, record.units)
+        elif self._health is not None:
+            self._events += self._health.take(record)
         due = [model for model in self.models if _is_due(model, record.at_us)]
         if (self._gate is not None and not self._whereabouts.passes(self._gate, record)) or not due:
             self._gated += 1

@@ -50,6 +50,7 @@ class LaneState(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int
     models: dict[str, ModelState]
     refused_models: tuple[str, ...]
+    picture: tuple[str, ...] = ()  # what is wrong with what the camera shows
 
 
 class _Watched:
@@ -241,6 +242,7 @@ def _state(watched: _Watched, held: str | None) -> LaneState:
             for name, runner in lane.runners.items()
         },
         refused_models=tuple(lane.model_problems.values()),
+        picture=lane.loop.picture if lane.loop is not None else (),
     )
 
 
