@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "say what a model is, how it would be read and why",
     "models": "list or fetch the models of the catalogue",
     "subscribe": "receive a device's items and say what is missing",
+    "look": "show what a lane sees on a local page, and draw its zones and lines",
     "export": "print the rows of a store",
     "purge": "take out of a store what is older than a day",
 }

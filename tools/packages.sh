@@ -29,37 +29,20 @@ for part in python3-gi:/usr/lib/python3/dist-packages/gi gir1.2-gst-rtsp-server-
 done
 set -- /usr/lib/*/libvulkan.so.1
 [ -e "$1" ] || { missing="$missing libvulkan1"; echo "packages: libvulkan1 is missing (models on a GPU)" >&2; }
-# SwiftShader, a Vulkan driver that computes on the CPU: two files, 5 MB, of a package of 32 MB whose dependencies are a browser's.
-# It is fetched and checked by apt, and not installed.
-swiftshader=/var/cache/edge-agent-tests/swiftshader
-driver=
-if [ ! -e /usr/lib/chromium/libvk_swiftshader.so ] && [ ! -e $swiftshader/libvk_swiftshader.so ]; then
-  driver=missing
-  echo "packages: SwiftShader is missing (models on a GPU)" >&2
+# A browser for the local page; SwiftShader, a Vulkan driver that computes on the CPU, comes with it.
+browser=
+if ! command -v chromium >/dev/null 2>&1 || ! command -v chromedriver >/dev/null 2>&1; then
+  browser="chromium chromium-driver"
+  echo "packages: $browser is missing (the local page in a browser, models on a GPU)" >&2
 fi
-[ -n "$missing$driver" ] || exit 0
+[ -n "$missing$browser" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "packages: not root, or no apt-get: the tests named above are skipped. To have them:" >&2
-  [ -z "$missing" ] || echo "  sudo apt-get install --no-install-recommends$missing" >&2
-  [ -z "$driver" ] || echo "  sudo tools/packages.sh (SwiftShader)" >&2
+  echo "  sudo apt-get install --no-install-recommends$missing $browser" >&2
   exit 0
 fi
 apt-get update -qq >/dev/null || [ -z "$missing" ]
-if [ -n "$driver" ]; then
-  echo "packages: unpacking SwiftShader of chromium-common into $swiftshader" >&2
-  work=$(mktemp -d)
-  if (cd "$work" && apt-get -o APT::Sandbox::User=root download -qq chromium-common >/dev/null \
-    && dpkg-deb --fsys-tarfile chromium-common_*.deb | tar -x --strip-components=4 \
-      ./usr/lib/chromium/libvk_swiftshader.so ./usr/lib/chromium/vk_swiftshader_icd.json); then
-    mkdir -p $swiftshader
-    mv "$work/vk_swiftshader_icd.json" "$work/libvk_swiftshader.so" $swiftshader/
-  else
-    echo "packages: SwiftShader is not to be had here: models on a GPU are not tested" >&2
-  fi
-  rm -rf "$work"
-fi
-[ -n "$missing" ] || exit 0
-echo "packages: installing$missing" >&2
+echo "packages: installing$missing $browser" >&2
 # A policy that forbids starting services, for this command only.
 policy=/usr/sbin/policy-rc.d
 kept=
@@ -68,5 +51,8 @@ restore() { if [ -n "$kept" ]; then cp -p "$kept" "$policy"; rm -f "$kept"; else
 trap restore EXIT
 printf '#!/bin/sh\nexit 101\n' >"$policy"
 chmod 755 "$policy"
+install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
 # shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+[ -z "$missing" ] || install $missing
+# shellcheck disable=SC2086
+[ -z "$browser" ] || install $browser || echo "packages: $browser is not to be had here: the tests named above are skipped" >&2
