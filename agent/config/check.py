@@ -10,11 +10,12 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec import UNSET
 
 from agent.config import kinds, pictures
-from agent.config.file import File, Kind, Lane
+from agent.config.file import Device, File, Kind, Lane
 from agent.config.redact import without_password
 from agent.config.walk import Key, Walk, did_you_mean, shown
 from agent.events import rules
 from agent.health.settings import RULE_PREFIX, Picture
+from agent.hours import Hours
 from agent.inference import model
 from agent.sources import camera
 from agent.sync import settings as sync_settings
@@ -25,6 +26,8 @@ _SHORT_GRAINS = {"s60": "m1", "s3600": "h1", "s86400": "d1"}
 
 def check(file: File, walk: Walk) -> None:
     """Notes in `walk` what does not fit together."""
+    if isinstance(file.device, Device) and isinstance(file.device.timezone, str):
+        _timezone(file.device.timezone, ("device", "timezone"), walk)
     lanes = file.lane if isinstance(file.lane, dict) else {}
     for name, lane in lanes.items():
         if isinstance(lane, Lane):
@@ -45,6 +48,17 @@ def check(file: File, walk: Walk) -> None:
     pictures.check(file, lanes, walk)
     if isinstance(file.mqtt, sync_settings.Config):
         _mqtt(file.mqtt, ("mqtt",), walk)
+
+
+def _timezone(name: str, key: Key, walk: Walk) -> None:
+    try:
+        Hours(name)
+    except (KeyError, ValueError, OSError):
+        walk.note(
+            key,
+            f"there is no time zone {shown(name)} on this machine",
+            'Write one of `timedatectl list-timezones`, as "Europe/Berlin", or "UTC"; Debian\'s package tzdata brings them.',
+        )
 
 
 def _lane(lane: Lane, key: Key, walk: Walk) -> None:

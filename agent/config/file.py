@@ -55,6 +55,13 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         RelativePath,
         Meta(description="Folder of the store and what else the agent writes. Fetched models lie in the user's cache."),
     ]
+    timezone: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description='Its time zone, as "Europe/Berlin", for rules that hold at some hours only. All else is in UTC.',
+        ),
+    ] = "UTC"
     runtime: Annotated[
         Literal["auto", "litert", "tflite-runtime"],
         Meta(description='What runs the models: "auto" takes LiteRT, and tflite-runtime where only that is installed.'),

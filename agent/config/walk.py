@@ -16,12 +16,13 @@ from agent.config import kinds
 from agent.config.file import Kind
 from agent.config.redact import redacted, without_password
 from agent.config.secret import SecretError, read_secret
-from agent.values import NAME_PATTERN, RelativePath, Secret, convert
+from agent.values import NAME_PATTERN, TIME_OF_DAY_PATTERN, RelativePath, Secret, convert
 
 Key = tuple[str | int, ...]
 
 _PATTERNS = {
     NAME_PATTERN: "a name of a-z, 0-9, _ and -, at most 63 long, that begins with a letter or a digit",
+    TIME_OF_DAY_PATTERN: "a time of the day, as 06:30 or 22:00",
     r"^[0-9a-f]{64}$": "64 digits of 0-9 and a-f",
     r"^rtsps?://": "an address that begins with rtsp:// (or rtsps://)",
     r"^mqtts?://": "an address that begins with mqtts:// (or mqtt://)",

@@ -8,8 +8,9 @@ from msgspec import Meta
 
 from agent.events._geometry import anchor_of, inside
 from agent.events.settings import Zone
+from agent.hours import within
 from agent.records import Crossing, Detections, Event, Inference
-from agent.values import NAME_PATTERN
+from agent.values import NAME_PATTERN, TimeOfDay
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 
@@ -36,6 +37,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = 1.0
     clear_s: Annotated[float, Meta(ge=0, description="Not seen for this long, the event ends.")] = 5.0
+    between: Annotated[
+        tuple[TimeOfDay, TimeOfDay] | None,
+        Meta(
+            description='Only from the first time of the day to the second, as ["22:00", "06:00"], by `device.timezone`. While the time is not known it holds at any.'
+        ),
+    ] = None
     cooldown_s: Annotated[float, Meta(ge=0, description="After an event has ended, none starts for this long.")] = 0.0
     severity: Annotated[Literal["info", "warn", "alarm"], Meta(description="How much it matters.")] = "info"
     snapshot: Annotated[
@@ -52,7 +59,7 @@ class Rules:
 
     A rule holds from the first input that matches. It ceases when none has matched for a while (`flicker_s` until its event has started,
     `clear_s` from then on), which is seen at the next input that does not match. zones: by name. active: rules whose event had started and not ended when the agent last stopped.
-    since: of the lane's objects, for `dwell_s`.
+    since: of the lane's objects, for `dwell_s`. minute: of the local day, of a boot time, for `between`; None: not known.
     """
 
     def __init__(
@@ -61,9 +68,10 @@ class Rules:
         zones: Mapping[str, Zone],
         active: frozenset[str] = frozenset(),
         since: Since = lambda _track, _zone: None,
+        minute: Callable[[int], int | None] = lambda _: None,
     ) -> None:
         self._rules = {
-            name: _Rule(name, config, zones[config.zone] if config.zone else None, name in active, since)
+            name: _Rule(name, config, zones[config.zone] if config.zone else None, name in active, since, minute)
             for name, config in rules.items()
         }
 
@@ -74,12 +82,21 @@ class Rules:
 
 
 class _Rule:
-    def __init__(self, name: str, config: Config, zone: Zone | None, started: bool, since: Since) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: Config,
+        zone: Zone | None,
+        started: bool,
+        since: Since,
+        minute: Callable[[int], int | None],
+    ) -> None:
         self._name = name
         self._config = config
         self._zone = zone
         self._started = started
         self._since = since
+        self._minute = minute
         self._since_us: int | None = None
         self._last_us: int | None = None
         self._ended_us: int | None = None
@@ -112,7 +129,10 @@ class _Rule:
         return self._ended_us is not None and now_us - self._ended_us < self._config.cooldown_s * 1e6
 
     def _match(self, inference: Inference, found: Detections, crossings: Sequence[Crossing]) -> int | None:
-        """The best row that matches, by score; the first of equals. None: fewer than `count` do."""
+        """The best row that matches, by score; the first of equals. None: fewer than `count` do, or it is not the hour."""
+        minute = None if self._config.between is None else self._minute(inference.at_us)
+        if self._config.between is not None and minute is not None and not within(self._config.between, minute):
+            return None
         rows = [row for row, label in enumerate(found.labels) if self._matches(inference, found, row, label, crossings)]
         if len(rows) < self._config.count:
             return None

@@ -4,14 +4,16 @@ A small grey copy (_grey.py) is compared with a running average of those before 
 object that counts, moved. While something is followed, frames pass whether it moves or not. How it decides, every key, measured figures: docs/gate.md.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
 from agent.gating import Gate
+from agent.hours import within
 from agent.records import Frame, SampleWindow
-from agent.values import Polygon
+from agent.values import Polygon, TimeOfDay
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +61,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="What came to rest ceases to count after two or three times this time, unless a model sees it.",
         ),
     ] = 2.0
+    between: Annotated[
+        tuple[TimeOfDay, TimeOfDay] | None,
+        Meta(
+            description='Nothing passes but from the first time of the day to the second, as ["06:00", "20:00"], by `device.timezone`. While the time is not known it passes at any.'
+        ),
+    ] = None
     learn_s: Annotated[
         float,
         Meta(
@@ -74,7 +82,9 @@ def open_gate(config: Config) -> Gate:
 
 
 class Motion:
-    """A pure function of the frames' pixels and `at_us`, and of what it was told between them. Windows of samples always pass."""
+    """A pure function of the frames' pixels and `at_us`, and of what it was told between them. minute: of the local day, of a
+    boot time, for `between`; None: not known. Windows of samples always pass.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -82,6 +92,7 @@ class Motion:
         self._every_us = round(config.every_s * 1e6)
         self._hold_us = round(config.hold_s * 1e6)
         self.warm = False
+        self.minute: Callable[[int], int | None] = lambda _: None
         self.moving = False  # in the newest frame
         self._passed_us: int | None = None
         self._at_us = 0
@@ -101,6 +112,9 @@ class Motion:
         self.moving = self._compare(record)
         if self.moving:
             self._moved_us, self._moved = record.at_us, True
+        if self._is_off(record.at_us):
+            self._moved, self._moved_us = False, None
+            return False
         since_us = None if self._passed_us is None else record.at_us - self._passed_us
         due = since_us is None or since_us < 0 or since_us >= self._every_us
         worth = self._moved or not self.quiet
@@ -114,8 +128,15 @@ class Motion:
         found = [(float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes]
         self._tracked = [box for box in found if (box[2] - box[0]) * (box[3] - box[1]) <= _MOST_TRACKED]
 
+    def _is_off(self, at_us: int) -> bool:
+        """Whether it is no hour at which it looks."""
+        minute = None if self._config.between is None else self.minute(at_us)
+        return self._config.between is not None and minute is not None and not within(self._config.between, minute)
+
     @property
     def quiet(self) -> bool:
+        if self._is_off(self._at_us):
+            return True
         held = self._moved_us is not None and self._at_us - self._moved_us < self._hold_us
         return not (self.moving or held or self.warm)
 

@@ -16,6 +16,7 @@ from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
 from agent.health.pictures import Pictures
 from agent.health.settings import RULE_PREFIX
+from agent.hours import Hours
 from agent.inference.model import Config as ModelConfig
 from agent.messages.envelope import grain_seconds, summary_stream
 from agent.pipeline.lane import Loop, Model
@@ -73,6 +74,7 @@ def new_loop(
     units: Units,
     active: frozenset[str] = frozenset(),
     live: Live | None = None,
+    hours: Hours | None = None,
     pictures: "LanePictures | None" = None,
 ) -> Loop:
     """A lane's loop in its first state. active: rules whose event had started when the agent last stopped. live: the lane's objects then."""
@@ -91,6 +93,8 @@ def new_loop(
     gate = unpack = windows = None
     if lane.gate is not None:
         gate = load("gating", lane.gate.kind).open_gate(lane.gate.config)
+        if hours is not None:
+            gate.minute = hours.minute
     if pictures is not None:
         pictures.moved = lambda: getattr(gate, "boxes", None)
     if hasattr(source, "open_unpack"):
@@ -110,7 +114,7 @@ def new_loop(
         gate=gate,
         unpack=unpack,
         windows=windows,
-        rules=_rules(own_rules, lane, active, following) if own_rules else None,
+        rules=_rules(own_rules, lane, active, following, hours) if own_rules else None,
         learn=units.learn,
         following=following,
         pictures=pictures,
@@ -118,10 +122,11 @@ def new_loop(
     )
 
 
-def _rules(rules: Mapping[str, Rule], lane: Lane, active: frozenset[str], following: Following | None) -> Rules:
-    if following is None:
-        return Rules(rules, lane.zone, active)
-    return Rules(rules, lane.zone, active, following.counting.since_us)
+def _rules(
+    rules: Mapping[str, Rule], lane: Lane, active: frozenset[str], following: Following | None, hours: Hours | None
+) -> Rules:
+    since = following.counting.since_us if following is not None else lambda _track, _zone: None
+    return Rules(rules, lane.zone, active, since, hours.minute if hours is not None else lambda _: None)
 
 
 def _regions(config: ModelConfig, runner: Runner) -> Regions | None:

@@ -11,6 +11,7 @@ from typing import Literal
 from agent.clock import Clock
 from agent.config.file import File
 from agent.events.rules import Config as Rule
+from agent.hours import Hours
 from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline import live as mailbox
@@ -45,6 +46,7 @@ class LiveLane:
         units: Units,
         active: frozenset[str],
         live: Live | None = None,
+        hours: Hours | None = None,
         restarted: bool,
         place: Callable[[Problem], Problem],
         pictures: Pictures | None = None,
@@ -69,6 +71,7 @@ class LiveLane:
         self._units = units
         self._active = active
         self._objects = live
+        self._hours = hours
         self._restarted = restarted
         self._place = place
         self._pictures = pictures
@@ -121,6 +124,7 @@ class LiveLane:
                 self._units,
                 self._active,
                 self._objects,
+                self._hours,
                 shown,
             )
             note = self._recorder.lane(self.name).note if self._recorder is not None else None

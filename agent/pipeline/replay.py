@@ -16,6 +16,7 @@ import msgspec
 from agent.clock import Reading
 from agent.config.file import File, Lane
 from agent.config.read import Loaded, read
+from agent.hours import Hours
 from agent.pipeline import build
 from agent.pipeline.lane import Loop
 from agent.pipeline.lives import Lives, from_head
@@ -76,6 +77,7 @@ def replay(folder: Path, store_folder: Path) -> Path:
     readings = _readings(folder / "clock.jsonl")
     units = Units()
     lives = from_head(head.live)
+    hours = Hours(loaded.file.device.timezone)
     with (
         ExitStack() as stack,
         open_store(
@@ -91,12 +93,13 @@ def replay(folder: Path, store_folder: Path) -> Path:
         ) as store,
     ):
         loops = [
-            _ReplayLane(stack, name, lane, loaded.file, store, units, head.active.get(name, ()), lives)
+            _ReplayLane(stack, name, lane, loaded.file, store, units, head.active.get(name, ()), lives, hours)
             for name, lane in loaded.file.lane.items()
         ]
         lanes = [_turns(number, folder / name) for number, name in enumerate(loaded.file.lane)]
         for turn in heapq.merge(*lanes, key=lambda turn: turn[:3]):
             while readings and readings[0].at_us <= turn.at_us:
+                hours.note(readings[0])
                 store.submit(clock_job(readings.pop(0)), ends_group=True, timeout_s=_SUBMIT_S)
             clock.at_us = max(clock.at_us, turn.at_us)
             loops[turn.lane].take(turn.record)
@@ -122,12 +125,13 @@ class _ReplayLane:
         units: Units,
         active: Collection[str],
         lives: Lives,
+        hours: Hours,
     ) -> None:
         opened = stack.enter_context(build.open_models(name, lane, build.replay_machine(file)))
         if opened.problems:
             raise Problems(list(opened.problems.values()))  # with fewer models the rows could not be the same
         self._new: Callable[[], Loop] = lambda: build.new_loop(
-            name, lane, file.rule, opened.runners, self._submit, units, frozenset(self._active), lives.lane(name)
+            name, lane, file.rule, opened.runners, self._submit, units, frozenset(self._active), lives.lane(name), hours
         )
         self._runners = tuple(opened.runners.values())
         self._store = store

@@ -19,6 +19,7 @@ from agent.config.file import File
 from agent.config.read import Loaded
 from agent.config.write import recorded_toml
 from agent.events.snapshots import Snapshots
+from agent.hours import Hours
 from agent.inference.turns import Turns
 from agent.log import fact
 from agent.pipeline import build
@@ -77,7 +78,8 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         lives = _lives(store, file)
         units.submit = lambda job: submit(job, False)
         recorder = stack.enter_context(_recorder(loaded, options, store, lives)) if options.record is not None else None
-        learn_time = _LearnTime(store, recorder, clock)
+        hours = Hours(file.device.timezone)
+        learn_time = _LearnTime(store, recorder, clock, hours)
         learn_time()
         snapshots = stack.enter_context(_snapshots(file, options, store, clock))
         pictures = Pictures(file, snapshots, logger)
@@ -96,6 +98,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),
             submit=take_second,
             lives=lives,
+            hours=hours,
             units=units,
             active=lambda lane: _active(store, lane),
             recorder=recorder,
@@ -248,8 +251,9 @@ def _snapshots(file: File, options: Options, store: Store, clock: Clock) -> Iter
 class _LearnTime:
     """Tells the store, every 10 s, what the system knows about UTC; the store keeps what is news."""
 
-    def __init__(self, store: Store, recorder: Recorder | None, clock: Clock) -> None:
+    def __init__(self, store: Store, recorder: Recorder | None, clock: Clock, hours: Hours) -> None:
         self._store = store
+        self._hours = hours
         self._recorder = recorder
         self._clock = clock
         self._next_us = 0
@@ -261,6 +265,7 @@ class _LearnTime:
             return
         self._next_us = now_us + _CLOCK_EVERY_US
         reading = self._clock.reading()
+        self._hours.note(reading)
         with suppress(TimeoutError):  # a store that is behind: it learns the time in 10 s
             # Mostly it says nothing new, and a commit of its own would wear the medium for nothing.
             news = reading.known and is_news(reading, self._entered)

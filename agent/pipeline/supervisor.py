@@ -12,6 +12,7 @@ import msgspec
 
 from agent.clock import Clock
 from agent.config.file import File
+from agent.hours import Hours
 from agent.log import Repeated, fact
 from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.lives import Lives
@@ -79,6 +80,7 @@ class Supervisor:
         units: Units,
         active: Callable[[str], frozenset[str]],
         lives: Lives,
+        hours: Hours | None = None,
         recorder: Recorder | None = None,
         place: Callable[[Problem], Problem] = lambda problem: problem,
         pictures: Pictures | None = None,
@@ -92,6 +94,7 @@ class Supervisor:
         self._units = units
         self._active = active
         self._lives = lives
+        self._hours = hours
         self._recorder = recorder
         self._place = place
         self._pictures = pictures
@@ -111,6 +114,7 @@ class Supervisor:
             recorder=self._recorder,
             active=self._active(name),
             live=self._lives.lane(name),
+            hours=self._hours,
             restarted=restarted,
             place=self._place,
             pictures=self._pictures,

@@ -238,6 +238,13 @@ def test_the_good_config_has_no_problem(problems):
             "8 lane.yard.source.url",
             "begins with rtsp://",
         ),
+        ('name = "gate-07"', 'name = "gate-07"\ntimezone = "Europe/Atlantis"', "5 device.timezone", "no time zone"),
+        (
+            'label = "face"',
+            'label = "face"\nbetween = ["22:00", "24:00"]',
+            "24 rule.somebody.between[1]",
+            "a time of the day",
+        ),
         ("[rule.somebody]", "[rule.picture-moved]", "21 rule.picture-moved", "Give it another name"),
         (
             "[lane.pump.window]",
