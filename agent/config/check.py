@@ -45,6 +45,15 @@ def check(file: File, walk: Walk) -> None:
             )
         if isinstance(rule, rules.Config):
             _rule(rule, lanes, ("rule", name), walk)
+            for index, also in enumerate(rule.with_ if isinstance(rule.with_, tuple) else ()):
+                if isinstance(also, rules.Also):
+                    _rule(also, lanes, ("rule", name, "with", index), walk)
+            if rule.with_ and rule.snapshot is True:
+                walk.note(
+                    ("rule", name, "snapshot"),
+                    "a rule over several lanes has no picture of its own",
+                    "Take it out; a rule over one of its lanes may keep one.",
+                )
     pictures.check(file, lanes, walk)
     if isinstance(file.mqtt, sync_settings.Config):
         _mqtt(file.mqtt, ("mqtt",), walk)
@@ -182,9 +191,9 @@ def _model(one: model.Config, key: Key, walk: Walk) -> None:
         )
 
 
-def _rule(rule: rules.Config, lanes: dict[str, Any], key: Key, walk: Walk) -> None:
+def _rule(rule: rules.Config | rules.Also, lanes: dict[str, Any], key: Key, walk: Walk) -> None:
     if rule.lane in lanes:
-        for name, value in (("model", rule.model), ("zone", rule.zone), ("line", rule.line)):
+        for name, value in (("model", rule.model), ("zone", rule.zone), ("line", getattr(rule, "line", None))):
             known = getattr(lanes[rule.lane], name, None)
             if isinstance(value, str) and isinstance(known, dict) and value not in known:
                 walk.note(

@@ -15,7 +15,21 @@ from agent.values import NAME_PATTERN, TimeOfDay
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Also(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must hold at the same time, mostly of another lane."""
+
+    lane: Annotated[Name, Meta(description="The lane it watches.")]
+    label: Annotated[str, Meta(min_length=1, description="The label that must be seen.")]
+    model: Annotated[Name | None, Meta(description="As of the rule.")] = None
+    zone: Annotated[Name | None, Meta(description="As of the rule, a zone of this lane.")] = None
+    score: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="As of the rule.")] = None
+    count: Annotated[int, Meta(ge=1, description="As of the rule.")] = 1
+    for_s: Annotated[float, Meta(ge=0, description="As of the rule.")] = 0.0
+    flicker_s: Annotated[float, Meta(ge=0, description="As of the rule.")] = 1.0
+    clear_s: Annotated[float, Meta(ge=0, description="As of the rule.")] = 5.0
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"with_": "with"}):
     lane: Annotated[Name, Meta(description="The lane it watches.")]
     label: Annotated[str, Meta(min_length=1, description="The label that must be seen.")]
     model: Annotated[Name | None, Meta(description="Of this model only; left out: of any model of the lane.")] = None
@@ -37,6 +51,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = 1.0
     clear_s: Annotated[float, Meta(ge=0, description="Not seen for this long, the event ends.")] = 5.0
+    with_: Annotated[
+        tuple[Also, ...],
+        Meta(
+            description="What must hold at the same time, each a table, mostly of other lanes: a door is open, and a person is there."
+        ),
+    ] = ()
     between: Annotated[
         tuple[TimeOfDay, TimeOfDay] | None,
         Meta(
@@ -48,6 +68,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     snapshot: Annotated[
         bool, Meta(description="Whether the picture in which it starts is kept on the device ([snapshots], [privacy]).")
     ] = False
+
+
+def in_lane(rules: Mapping[str, Config], lane: str) -> dict[str, Config]:
+    """What a lane watches: rules that are about it alone, and its parts of rules with `with`."""
+    parts = {part: config for name, rule in rules.items() for part, config in parts_of(name, rule).items()}
+    own = {name: rule for name, rule in rules.items() if not rule.with_}
+    return {name: rule for name, rule in (own | parts).items() if rule.lane == lane}
+
+
+def parts_of(name: str, rule: Config) -> dict[str, Config]:
+    """The parts of a rule with `with` as rules of their lanes, named RULE#NUMBER: no rule of a config can have such a name."""
+    if not rule.with_:
+        return {}
+    first = msgspec.structs.replace(rule, with_=())
+    others = [
+        Config(
+            lane=one.lane, label=one.label, model=one.model, zone=one.zone, score=one.score, count=one.count, for_s=one.for_s,
+            flicker_s=one.flicker_s, clear_s=one.clear_s, severity=rule.severity,
+        )
+        for one in rule.with_
+    ]  # fmt: skip
+    return {f"{name}#{number}": part for number, part in enumerate([first, *others])}
 
 
 # (track, zone or None) → since when it is there, None: it is not.

@@ -13,7 +13,7 @@ from agent.config.kinds import load
 from agent.config.read import Loaded
 from agent.events.following import Following
 from agent.events.rules import Config as Rule
-from agent.events.rules import Rules
+from agent.events.rules import Rules, in_lane, parts_of
 from agent.health.pictures import Pictures
 from agent.health.settings import RULE_PREFIX
 from agent.hours import Hours
@@ -26,7 +26,7 @@ from agent.pipeline.runner import Runner
 from agent.pipeline.units import Units
 from agent.problems import Problem, Problems
 from agent.records import LaneSecond, Live
-from agent.summaries import merged
+from agent.summaries import merged, several
 
 if TYPE_CHECKING:
     from agent.inference.turns import Turns
@@ -105,7 +105,7 @@ def new_loop(
         windows = Cut(lane.window)
     follows = lane.follows
     following = Following(follows, lane.model, lane.zone, lane.line, live) if follows is not None else None
-    own_rules = {rule: config for rule, config in rules.items() if config.lane == name}
+    own_rules = in_lane(rules, name)
     return Loop(
         name,
         models,
@@ -165,7 +165,7 @@ def names(file: File) -> list[tuple[str, str]]:
         found += [("zone", zone) for zone in lane.zone]
         found += [("line", line) for line in lane.line]
         found += [("stream", summary_stream(name, grain_s)) for grain_s in grains(file)[name]]
-    found += [("rule", rule) for rule in file.rule]
+    found += [("rule", one) for rule, config in file.rule.items() for one in (rule, *parts_of(rule, config))]
     watched = {
         name: lane.picture.watch for name, lane in file.lane.items() if lane.window is None and lane.picture.watch
     }
@@ -195,6 +195,17 @@ def model_digests(loaded: Loaded) -> dict[str, dict[str, str]]:
             if digest is not None:
                 found.setdefault(name, {})[model] = digest
     return found
+
+
+def combined_rules(file: File) -> dict[str, several.Combined]:
+    """Rules over several lanes."""
+    return {
+        name: several.Combined(
+            lane=rule.lane, severity=rule.severity, label=rule.label, parts=tuple(parts_of(name, rule))
+        )
+        for name, rule in file.rule.items()
+        if rule.with_
+    }
 
 
 def video_lanes(file: File) -> frozenset[str]:

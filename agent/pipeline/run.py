@@ -41,7 +41,7 @@ from agent.store.lane_rows import clock_job, is_news, lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
 from agent.store.writer import Committed, Job, Store, open_store
-from agent.summaries import event_items, redating, result_items, rollup, totals
+from agent.summaries import event_items, redating, result_items, rollup, several, totals
 from agent.sync.sync import open_sync
 from agent.version import VERSION
 
@@ -159,6 +159,7 @@ def hooks(loaded: Loaded, units: Units) -> list[Callable[[Transaction], None]]:
     """What the store runs before each commit: events become items, closed windows become summaries."""
     return [
         redating.hook(),
+        several.hook(build.combined_rules(loaded.file)),
         event_items.hook(),
         rollup.hook(loaded.digest, build.model_digests(loaded), build.video_lanes(loaded.file), units=units.known),
         redating.hook(),
