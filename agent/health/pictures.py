@@ -95,7 +95,8 @@ class Pictures:
             return {**found, "frozen": False}
         if before is None or before.small.shape != now.small.shape:
             return found
-        found["frozen"] = bool(np.array_equal(now.small, before.small))
+        # Mostly the mean tells two pictures apart already.
+        found["frozen"] = now.mean == before.mean and bool(np.array_equal(now.small, before.small))
         self._judge_colour(now, found)
         if now.spread < _CONTRAST or found["frozen"]:
             return found
@@ -214,7 +215,9 @@ class _Place:
             self._pictures += 1
             share = max(1 / self._pictures, passed_s / _REFERENCE_S)
             self._reference += np.float32(share) * (edges - self._reference)
-        return self._has_moved(self._now, self._reference) if known and self._now_pictures >= _NOW_S else None
+        if not known or self._now_pictures < _NOW_S:
+            return None
+        return not same and self._has_moved(self._now, self._reference)
 
     def _has_moved(self, now: "NDArray[np.float32]", reference: "NDArray[np.float32]") -> bool:
         import cv2
