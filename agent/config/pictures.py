@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from agent.config.file import File, Lane
 from agent.config.walk import Key, Walk, did_you_mean, shown
 from agent.events import privacy, rules
@@ -46,6 +48,16 @@ def _privacy(table: privacy.Config, lanes: dict[str, Lane], key: Key, walk: Walk
                 f"{shown(table.model)} looks only at what another model found",
                 "Name one that looks at the whole picture: whom the other overlooks would be seen.",
             )
+
+
+def shapes(lane: Lane) -> dict[str, dict[str, list[Any]]]:
+    """zone, line, mask → name → points (x, y in 0..1); of a line its two ends."""
+    lines = {name: msgspec.to_builtins(line) for name, line in getattr(lane, "line", {}).items()}
+    return {
+        "zone": {name: list(zone.polygon) for name, zone in lane.zone.items()},
+        "line": {name: [line["from"], line["to"]] for name, line in lines.items()},
+        "mask": {name: list(mask.polygon) for name, mask in lane.mask.items()},
+    }
 
 
 def kept(file: File) -> Iterator[str]:

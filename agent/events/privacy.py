@@ -67,11 +67,11 @@ class _Known(NamedTuple):
 
 
 class Hiding:
-    """Of one lane. labels: per model that looks at the whole picture, the labels that it can give. lost_s: how long a person is expected to be
-    still there whom a picture lacks.
+    """Of one lane. labels: per model that looks at the whole picture, the labels that it can give; None of one that did not open: whom it would find
+    is not known. lost_s: how long a person is expected to be still there whom a picture lacks.
     """
 
-    def __init__(self, config: Config, labels: Mapping[str, tuple[str, ...]], lost_s: float = LOST_S) -> None:
+    def __init__(self, config: Config, labels: Mapping[str, tuple[str, ...] | None], lost_s: float = LOST_S) -> None:
         self.config = config
         self._lost_us = round(lost_s * 1e6)
         self._known: list[_Known] = []
@@ -79,7 +79,7 @@ class Hiding:
         self._needed = (
             [config.model]
             if config.model is not None
-            else [model for model, its in labels.items() if wanted.intersection(its)]
+            else [model for model, its in labels.items() if its is None or wanted.intersection(its)]
         )
 
     @property

@@ -1,6 +1,7 @@
 """What the page of `look` shows and does: asks the agent that runs, or one of its own, and writes what is drawn into the config file."""
 
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import msgspec
 
 from agent.clock import Clock
 from agent.config import edit
+from agent.config.pictures import shapes
 from agent.config.read import Loaded, read
 from agent.log import fact
 from agent.pipeline.run import Options, run_agent
@@ -49,9 +51,7 @@ class LookPages:
         return {
             "file": str(loaded.origins.path(("lane", lane))),
             "seen": seen,
-            "zones": {name: zone.polygon for name, zone in table.zone.items()},
-            "masks": {name: mask.polygon for name, mask in table.mask.items()},
-            "lines": {name: _ends(line) for name, line in getattr(table, "line", {}).items()},
+            "shapes": shapes(table),
         }
 
     def save(self, drawn: Drawn) -> str:
@@ -86,6 +86,13 @@ def open_agent(loaded: Loaded, clock: Clock, stop: threading.Event) -> Iterator[
     stop: set when that one ends by itself.
     """
     data = Path(loaded.file.device.data)
+    if data.is_dir() and not os.access(data, os.R_OK | os.X_OK):
+        raise Problem(
+            where=str(data),
+            what="this user may not look into the data folder",
+            remedy="Start `look` as the user that the agent runs as, or as root",
+            code=Exit.STORE,
+        )
     if lock_holder(data) is not None:
         yield Folder(data, None, stop)
         return
@@ -109,12 +116,6 @@ def open_agent(loaded: Loaded, clock: Clock, stop: threading.Event) -> Iterator[
             thread.join(_END_S)
     if failed:
         raise failed[0]
-
-
-def _ends(line: Any) -> list[Any]:
-    """Of `from` and `to`, however the Struct calls them."""
-    told = msgspec.to_builtins(line)
-    return [told["from"], told["to"]]
 
 
 def _problem(what: str) -> Problem:

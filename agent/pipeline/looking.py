@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from socket import socket
+from socket import SHUT_RDWR, socket
 
 import msgspec
 
 from agent.clock import Clock
+from agent.config.pictures import shapes
 from agent.log import fact
 from agent.mailbox import Closed
 from agent.pipeline.pictures import Pictures, Seen, Watch, encoded, privacy_of, shown
@@ -79,7 +80,10 @@ class Looking:
             self._forget()
 
     def end(self) -> None:
+        """Whoever waits for a picture waits no longer."""
         self._stop.set()
+        for watch in self._pictures.watches.values():
+            watch.newest.close()
 
     def _answer(self, connection: socket, ask: Ask) -> None:
         lanes = tuple(self._pictures.watches)
@@ -136,6 +140,7 @@ class Looking:
                 for model, one in state.models.items()
             },
             rates=self._rates(name),
+            shapes=shapes(self._pictures.file.lane[name]),
         )
         if new is None:
             return msgspec.structs.replace(told, why="no picture has come yet"), b""
@@ -195,6 +200,8 @@ def open_looking(looking: Looking, folder: Path) -> Iterator[None]:
             yield
         finally:
             looking.end()
+            with suppress(OSError):
+                listener.shutdown(SHUT_RDWR)  # ends the wait for somebody to come
             thread.join(_WAIT_S)
 
 

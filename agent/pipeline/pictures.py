@@ -119,7 +119,7 @@ class Pictures:
         if name not in self.watches:
             return None
         lane = self.file.lane[name]
-        whole = {model: its for model, its in labels.items() if lane.model[model].on == "input"}
+        whole = {model: labels.get(model) for model, config in lane.model.items() if config.on == "input"}
         lost_s = lane.tracker.lost_s if lane.tracker is not None else LOST_S
         return LanePictures(
             name,

@@ -31,38 +31,57 @@ class Masking:
     def __init__(self, source: Source, polygons: Sequence[Polygon]) -> None:
         self._source = source
         self._polygons = tuple(polygons)
-        self._covered: NDArray[np.bool_] | None = None
+        self._cover: Cover | None = None
 
     def read(self, timeout_s: float) -> Input | None:
         record = self._source.read(timeout_s)
         if not isinstance(record, Frame):
             return record
-        size = _size(record)
-        if self._covered is None or self._covered.shape != size:
-            self._covered = covered(self._polygons, *size)
-        return burnt(record, self._covered)
+        if self._cover is None or not self._cover.fits(record):
+            self._cover = Cover(self._polygons, record)
+        return self._cover.burnt(record)
 
     @property
     def useful(self) -> bool:
         return bool(getattr(self._source, "useful", True))
 
 
-def burnt(frame: Frame, covered: "NDArray[np.bool_]") -> Frame:
-    """A frame with arrays of its own, black where it is covered. covered: (height, width)."""
-    import numpy as np
+class Cover:
+    """The masks over frames of one size and form. Bits are cleared, then set: 0.1 ms a picture of 1280 × 720."""
 
-    if frame.bgr is not None:
-        pixels = frame.bgr.copy()
-        np.copyto(pixels, 0, where=covered[:, :, None])
-        return Frame(at_us=frame.at_us, bgr=pixels)
-    assert frame.i420 is not None
-    planes = frame.i420.copy()
-    height, width = covered.shape
-    np.copyto(planes[:height], _BLACK_LUMA, where=covered)
-    # A chroma sample colours four pixels: it loses its colour with the first of them.
-    quarter = covered.reshape(height // 2, 2, width // 2, 2).any(axis=(1, 3))
-    np.copyto(planes[height:].reshape(2, height // 2, width // 2), _NO_COLOUR, where=quarter)
-    return Frame(at_us=frame.at_us, i420=planes)
+    def __init__(self, polygons: Sequence[Polygon], like: Frame) -> None:
+        import numpy as np
+
+        if like.bgr is not None:
+            height, width = like.bgr.shape[:2]
+            self._set = None
+            hidden = np.repeat(covered(polygons, height, width)[:, :, None], 3, axis=2)
+        else:
+            assert like.i420 is not None
+            height, width = like.i420.shape[0] * 2 // 3, like.i420.shape[1]
+            luma = covered(polygons, height, width)
+            # A chroma sample colours four pixels: it loses its colour with the first of them.
+            quarter = luma.reshape(height // 2, 2, width // 2, 2).any(axis=(1, 3))
+            chroma = np.concatenate([quarter, quarter]).reshape(height // 2, width)
+            hidden = np.concatenate([luma, chroma])
+            self._set = np.concatenate([luma * np.uint8(_BLACK_LUMA), chroma * np.uint8(_NO_COLOUR)])
+        self._keep = np.where(hidden, np.uint8(0), np.uint8(255))
+
+    def fits(self, frame: Frame) -> bool:
+        array = frame.bgr if frame.bgr is not None else frame.i420
+        return array is not None and array.shape == self._keep.shape
+
+    def burnt(self, frame: Frame) -> Frame:
+        """A frame with an array of its own, black where it is covered, and without the camera's JPEG."""
+        import cv2
+        import numpy as np
+
+        if frame.bgr is not None:
+            return Frame(at_us=frame.at_us, bgr=np.asarray(cv2.bitwise_and(frame.bgr, self._keep), np.uint8))
+        assert frame.i420 is not None
+        assert self._set is not None
+        planes = cv2.bitwise_or(cv2.bitwise_and(frame.i420, self._keep), self._set)
+        return Frame(at_us=frame.at_us, i420=np.asarray(planes, np.uint8))
 
 
 def covered(polygons: Sequence[Polygon], height: int, width: int) -> "NDArray[np.bool_]":
@@ -74,12 +93,5 @@ def covered(polygons: Sequence[Polygon], height: int, width: int) -> "NDArray[np
     for polygon in polygons:
         corners = np.rint(np.array(polygon, np.float64) * (width, height) - 0.5).astype(np.int32)
         cv2.fillPoly(drawn, [corners.reshape(-1, 1, 2)], (1,))
-    return cv2.dilate(drawn, np.ones((3, 3), np.uint8)) > 0
-
-
-def _size(frame: Frame) -> tuple[int, int]:
-    """(height, width)"""
-    if frame.bgr is not None:
-        return frame.bgr.shape[0], frame.bgr.shape[1]
-    assert frame.i420 is not None
-    return frame.i420.shape[0] * 2 // 3, frame.i420.shape[1]
+    hidden: NDArray[np.bool_] = cv2.dilate(drawn, np.ones((3, 3), np.uint8)) > 0
+    return hidden

@@ -46,7 +46,7 @@ class ModelTold(msgspec.Struct, frozen=True, kw_only=True):
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """jpeg_bytes: 0: no picture; why says the reason, None: there is nothing new. at_us, age_s: of the picture. rates: inputs a second over the
-    last seconds: seen, gated, inferred, failed, dropped. held_back: by the gate, nothing looked at it.
+    last seconds: seen, gated, inferred, failed, dropped. held_back: by the gate, nothing looked at it. shapes: zone, line, mask → name → points, that the running agent has.
     """
 
     lane: str
@@ -65,6 +65,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     moved: tuple[tuple[float, float, float, float], ...] = ()
     models: dict[str, ModelTold] = {}
     rates: dict[str, float] = {}
+    shapes: dict[str, dict[str, list[tuple[float, float]]]] = {}
 
 
 class Gone(Exception):
@@ -84,6 +85,13 @@ def ask(folder: Path, question: Ask) -> tuple[Told, bytes]:
                 jpeg = stream.read(min(told.jpeg_bytes, _MOST_JPEG))
     except (FileNotFoundError, ConnectionRefusedError):
         raise _problem(folder, "no agent runs on this data folder") from None
+    except PermissionError:
+        raise Problem(
+            where=str(folder),
+            what="the agent runs as another user",
+            remedy="Start `look` as that user, or as root",
+            code=Exit.NO,
+        ) from None
     except (OSError, msgspec.MsgspecError) as error:
         raise _problem(folder, f"the agent does not answer ({error or type(error).__name__})") from None
     if len(jpeg) != told.jpeg_bytes:

@@ -6,7 +6,7 @@ const canvas = byId("picture");
 const context = canvas.getContext("2d");
 const csrf = document.querySelector("meta[name=csrf]").content;
 const NEAR_PX = 18; // a finger is not a needle
-const KINDS = { zone: "zones", line: "lines", mask: "masks" };
+const KINDS = ["zone", "line", "mask"];
 const HINTS = {
   zone: "Set the corners one after the other; drag one to move it. Three at least.",
   line: "Set where the line begins and where it ends. Who crosses it as the arrow shows goes in, the other way out.",
@@ -18,7 +18,7 @@ let lane = "";
 let after = 0;
 let told = null;
 let bitmap = null;
-let shapes = { zones: {}, lines: {}, masks: {}, seen: "", file: "" };
+let inFile = { shapes: { zone: {}, line: {}, mask: {} }, seen: "", file: "" };
 let draft = null; // {kind, points, held}
 
 function colourOf(label) {
@@ -45,8 +45,9 @@ async function look() {
     const length = new DataView(bytes).getUint32(0);
     const news = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
     const jpeg = bytes.slice(4 + length);
-    if (lane === "") await choose(news.lane);
+    if (lane === "") lane = news.lane;
     if (news.lane === lane) await take(news, jpeg);
+    if (inFile.seen === "") await loadShapes();
   } catch (error) {
     pause = 1500;
     told = null;
@@ -111,22 +112,27 @@ async function loadShapes() {
     say(await problemOf(answer), true);
     return;
   }
-  shapes = await answer.json();
-  byId("file").textContent = shapes.file;
+  inFile = await answer.json();
+  byId("file").textContent = inFile.file;
   const items = [];
-  for (const [kind, plural] of Object.entries(KINDS)) {
-    for (const name of Object.keys(shapes[plural])) {
+  for (const kind of KINDS) {
+    for (const [name, points] of Object.entries(inFile.shapes[kind])) {
       const item = document.createElement("li");
       const button = document.createElement("button");
-      item.textContent = `${kind} ${name} `;
+      item.textContent = `${kind} ${name}${holds(kind, name, points) ? "" : ", from the next start on"} `;
       button.textContent = "Change";
       button.type = "button";
-      button.addEventListener("click", () => begin(kind, name, shapes[plural][name].map((point) => [...point])));
+      button.addEventListener("click", () => begin(kind, name, points.map((point) => [...point])));
       item.append(button);
       items.push(item);
     }
   }
   byId("shapes").replaceChildren(...items);
+}
+
+// Whether the running agent has it so.
+function holds(kind, name, points) {
+  return Boolean(told && told.shapes[kind]) && JSON.stringify(told.shapes[kind][name]) === JSON.stringify(points);
 }
 
 // Drawing on the canvas.
@@ -139,9 +145,12 @@ function draw() {
   context.lineWidth = line;
   context.font = `${Math.max(12, width / 50)}px system-ui, sans-serif`;
   context.textBaseline = "bottom";
-  for (const [kind, plural] of Object.entries(KINDS)) {
-    for (const [name, points] of Object.entries(shapes[plural])) {
-      if (!(draft && draft.kind === kind && byId("name").value === name)) shape(kind, name, points);
+  for (const kind of KINDS) {
+    for (const [name, points] of Object.entries(inFile.shapes[kind])) {
+      if (draft && draft.kind === kind && byId("name").value === name) continue;
+      if (!holds(kind, name, points)) context.setLineDash([line, line * 2]);
+      shape(kind, name, points);
+      context.setLineDash([]);
     }
   }
   for (const [x0, y0, x1, y1] of told ? told.moved : []) {
@@ -288,7 +297,7 @@ function say(text, bad) {
 
 async function save() {
   const { kind, points } = draft;
-  const body = { lane, kind, name: byId("name").value, points, seen: shapes.seen };
+  const body = { lane, kind, name: byId("name").value, points, seen: inFile.seen };
   byId("save").disabled = true;
   try {
     const answer = await fetch("shapes", { method: "POST", headers: { "X-Look": csrf, "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -303,7 +312,7 @@ async function save() {
   ready();
 }
 
-for (const kind of Object.keys(KINDS)) byId(`draw-${kind}`).addEventListener("click", () => begin(kind, "", []));
+for (const kind of KINDS) byId(`draw-${kind}`).addEventListener("click", () => begin(kind, "", []));
 byId("undo").addEventListener("click", () => { draft.points.pop(); ready(); });
 byId("turn").addEventListener("click", () => { draft.points.reverse(); ready(); });
 byId("cancel").addEventListener("click", () => { draft = null; ready(); });

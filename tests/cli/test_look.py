@@ -169,7 +169,7 @@ def test_a_shape_goes_into_the_file_and_back_to_the_page(tmp_path: Path) -> None
         client = Client(page.url)
         csrf = client.enter()
         shapes = json.loads(client.ask("GET", "/shapes?lane=door")[2])
-        assert shapes == {"file": str(config), "seen": shapes["seen"], "zones": {}, "lines": {}, "masks": {}}
+        assert shapes == {"file": str(config), "seen": shapes["seen"], "shapes": {"zone": {}, "line": {}, "mask": {}}}
         status, _, said = client.ask("POST", "/shapes", {**SHAPE, "seen": shapes["seen"]}, X_Look=csrf, Origin=f"http://{client.host}")  # fmt: skip
         assert (status, json.loads(said)["said"]) == (
             200,
@@ -178,7 +178,7 @@ def test_a_shape_goes_into_the_file_and_back_to_the_page(tmp_path: Path) -> None
         status, _, said = client.ask("POST", "/shapes", {**SHAPE, "seen": shapes["seen"]}, X_Look=csrf)
         assert status == 409
         assert "changed meanwhile" in json.loads(said)["said"]
-        assert json.loads(client.ask("GET", "/shapes?lane=door")[2])["zones"] == {"dock": SHAPE["points"]}
+        assert json.loads(client.ask("GET", "/shapes?lane=door")[2])["shapes"]["zone"] == {"dock": SHAPE["points"]}
         assert page.end() == 0
     assert [line for line in config.read_text().splitlines() if line in before.splitlines()] == before.splitlines()
     assert "[lane.door.zone.dock]\npolygon = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]\n" in config.read_text()

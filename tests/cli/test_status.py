@@ -255,3 +255,16 @@ def test_without_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         pytest.skip(f"{status.CONFIGS[1]} is there")
     assert main(["status"]) == Exit.COMMAND_LINE
     assert "no config file is named" in capsys.readouterr().err
+
+
+def test_snapshots_are_told_with_what_was_not_kept(config: Path) -> None:
+    clock = ManualClock()
+    with running(config, clock) as store:
+        flush(store)
+        told = {"files": 3, "bytes": 1_200_000, "written": 4, "dropped": 0, "failed": 1, "hidden": 2, "removed": 1}
+        state = {"boot": clock.boot_id(), "at_us": clock.boot_us(), "snapshots": told}
+        (config.parent / "data" / "state.json").write_text(json.dumps(state))
+        found = collected(config, clock)
+    assert found["snapshots"] == told
+    line = "snapshots: 3, 1.2 MB; 2 not made, for nobody knew who is in them; 1 failed"
+    assert line in status.describe(found).splitlines()

@@ -14,7 +14,7 @@ def inference(model: str, at_us: int, detections: Detections | None) -> dict[str
     return {model: Inference(model=model, at_us=at_us, detections=detections, took_ms=1.0)}
 
 
-def hiding(blur: str = "persons", model: str | None = None, **labels: tuple[str, ...]) -> Hiding:
+def hiding(blur: str = "persons", model: str | None = None, **labels: tuple[str, ...] | None) -> Hiding:
     return Hiding(Config(blur=blur, model=model), labels or {"view": ("person", "dog")})  # type: ignore[arg-type]
 
 
@@ -60,6 +60,12 @@ def test_every_model_that_knows_persons_must_have_looked() -> None:
     both = two.take(0, {**near, **far})
     assert both.boxes is not None
     assert len(both.boxes) == 2
+
+
+def test_whom_a_model_would_find_that_did_not_open_nobody_knows() -> None:
+    near = inference("near", 0, found("person", box=BOX))
+    assert hiding(near=("person",), far=None).take(0, near).why == "the model far did not look at this picture"
+    assert hiding("persons", "near", near=("person",), far=None).take(0, near).boxes is not None
 
 
 def test_of_the_named_model_of_faces_every_box_counts_whatever_its_label() -> None:

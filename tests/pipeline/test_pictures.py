@@ -21,9 +21,11 @@ from agent.events.rules import Rules
 from agent.events.snapshots import Config as SnapshotConfig
 from agent.events.snapshots import Snapshots
 from agent.log import Repeated
+from agent.pipeline import build
 from agent.pipeline.lane import Loop, Model
-from agent.pipeline.pictures import LanePictures, Watch, check_recording
+from agent.pipeline.pictures import LanePictures, Pictures, Watch, check_recording
 from agent.pipeline.replay import replay
+from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
 from agent.records import Event, Frame, Inference, LaneSecond, SampleWindow, Tick
 from tools.golden import rows_of
@@ -177,6 +179,41 @@ def test_the_watch_gets_what_must_be_hidden_with_the_picture(tmp_path: Path) -> 
     assert handed is not None
     assert handed.hidden.boxes is not None
     assert len(handed.hidden.boxes) == 1
+
+
+def test_a_model_that_did_not_open_is_missed_by_the_lane(tmp_path: Path) -> None:
+    loaded = privately(tmp_path, '[privacy]\nblur = "persons"\n[lane.yard.model.far]\npath = "far.tflite"\n')
+    pictures = Pictures(loaded.file, None, logging.getLogger("test"))
+    lane = pictures.lane("yard", {"view": ("person",)})
+    assert lane is not None
+    pictures.watches["yard"].wanted = True
+    lane.take(frame(1), {"view": Inference(model="view", at_us=1, detections=found("person"), took_ms=1.0)}, [])
+    handed = pictures.watches["yard"].newest.take(0.0)
+    assert handed is not None
+    assert handed.hidden == (None, "the model far did not look at this picture")
+
+
+def test_what_the_lane_s_gate_saw_move_is_handed_over(tmp_path: Path) -> None:
+    loaded = privately(tmp_path, '[lane.yard.gate]\nkind = "motion"\n')
+    pictures = Pictures(loaded.file, None, logging.getLogger("test"))
+    shown = pictures.lane("yard", {"view": ()})
+    lane, runner = loaded.file.lane["yard"], Scripted({})
+    loop = build.new_loop("yard", lane, {}, {"view": runner}, lambda _: None, Units(), pictures=shown)  # type: ignore[dict-item]
+    if not hasattr(loop._gate, "boxes"):
+        pytest.skip("the gate of this version does not say what moved")
+    pictures.watches["yard"].wanted = True
+    still = np.full((240, 320, 3), 90, np.uint8)
+    moved = still.copy()
+    moved[100:150, 60:110] = 220
+    for number, pixels in enumerate((still, still, moved)):
+        loop.take(Frame(at_us=1_000_000 + number * 300_000, bgr=pixels))
+    handed = pictures.watches["yard"].newest.take(0.0)
+    assert handed is not None
+    assert handed.moved is not None
+    assert len(handed.moved) == 1
+    x0, y0, x1, y1 = handed.moved[0]
+    assert x0 < 85 / 320 < x1
+    assert y0 < 125 / 240 < y1
 
 
 def privately(tmp_path: Path, table: str) -> Loaded:

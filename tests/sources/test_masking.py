@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from peers.handed_source import HandedSource
 
 from agent.records import Frame, Gap
-from agent.sources.masking import Masking, burnt, covered
+from agent.sources.masking import Cover, Masking
 
 SQUARE = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
 SHARES = st.integers(0, 40).map(lambda number: number / 40)
@@ -16,8 +16,7 @@ POLYGONS = st.lists(st.tuples(SHARES, SHARES), min_size=3, max_size=6).map(tuple
 
 
 def masked(frame: Frame, *polygons: tuple[tuple[float, float], ...]) -> Frame:
-    size = frame.pixels.shape
-    return burnt(frame, covered(polygons, size[0], size[1]))
+    return Cover(polygons, frame).burnt(frame)
 
 
 def noise(seed: int, width: int = 40, height: int = 24) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
@@ -98,6 +97,19 @@ def test_other_records_pass_as_they_are() -> None:
     assert frame.pixels[12, 20].tolist() == [0, 0, 0]
     assert masking.read(0.0) is None
     assert masking.useful
+
+
+def test_a_picture_of_another_size_or_form_is_masked_too() -> None:
+    source = HandedSource()
+    for pixels in (noise(1), noise(1, 80, 60)):
+        source._items.append(Frame(at_us=1, bgr=pixels))
+    source._items.append(Frame(at_us=1, i420=cv2.cvtColor(noise(1, 80, 60), cv2.COLOR_BGR2YUV_I420)))
+    masking = Masking(source, [SQUARE])
+    for _ in range(3):
+        frame = masking.read(0.0)
+        assert isinstance(frame, Frame)
+        height, width = frame.pixels.shape[:2]
+        assert not frame.pixels[height * 3 // 8 : height * 5 // 8, width * 3 // 8 : width * 5 // 8].any()
 
 
 @pytest.mark.parametrize("size", [(41, 23), (1, 1), (16, 16)])

@@ -85,7 +85,8 @@ def test_a_zone_drawn_with_the_mouse_ends_in_the_file_and_everything_else_stays(
     near(points(config, "yard", "zone", "parking"), wanted)
     after = config.read_text().splitlines()
     assert [line for line in after if line in before] == before
-    assert "zone parking" in window.text("shapes")
+    assert "zone parking, from the next start on" in window.text("shapes")
+    assert "zone dock Change" in window.text("shapes")  # the agent has that one
 
 
 def test_a_corner_is_dragged_and_one_taken_back(window: Browser, config: Path) -> None:
