@@ -95,12 +95,27 @@ def _camera(source: Any, key: Key, walk: Walk) -> None:
     """Keys that say nothing about this kind of address: whoever wrote them expects something of them."""
     if not isinstance(source.url, str):
         return
-    form = camera.form(source.url)
+    every_s = source.every_s if isinstance(source.every_s, float) else None
+    form = camera.form(source.url, every_s)
+    login, size, play = ("user", "password_file", "password_env"), ("width", "height", "rate_hz"), ("loop", "pace")
     useless = {
-        "stream": ("loop", "pace", "width", "height", "rate_hz"),
-        "device": ("loop", "pace", "user", "password_file", "password_env"),
-        "file": ("user", "password_file", "password_env", "width", "height", "rate_hz"),
+        "stream": (*play, *size, "every_s"),
+        "snapshot": (*play, *size),
+        "device": (*play, *login, "every_s"),
+        "pipeline": (
+            *play,
+            "every_s",
+            *(login if source.url.startswith("jetson-csi:") else ()),
+            *(() if source.url.startswith("jetson-csi:") else size),
+        ),
+        "file": (*login, *size, "every_s"),
     }[form]
+    if form == "snapshot" and every_s is not None and isinstance(source.stall_s, float) and every_s >= source.stall_s:
+        walk.note(
+            (*key, "every_s"),
+            f"is no less than stall_s ({source.stall_s:g}): the lane would be blind between two pictures",
+            "Set stall_s to twice as much, or more.",
+        )
     for name in useless:
         if getattr(source, name) not in (None, False, "live", UNSET):
             walk.note((*key, name), f"has no use: {shown(source.url)} is a {form}", "Take it out.")

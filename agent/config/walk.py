@@ -27,6 +27,8 @@ _PATTERNS = {
     r"^mqtts?://": "an address that begins with mqtts:// (or mqtt://)",
     r"^(m1|h1|d1|s[1-9][0-9]{0,4})$": "m1, h1, d1, or s and a number of seconds, as s10",
 }
+# Addresses of a camera that are neither a path nor `scheme://`.
+_PIPELINES = ("gstreamer:", "jetson-csi:")
 _TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "a text"), (dict, "a table"), (list, "a list"),
 )  # fmt: skip
@@ -138,8 +140,14 @@ class Walk:
 
     def _place(self, url: str, key: Key) -> Any:
         """A URL as it is, without a password; a path from the folder of the file that names it."""
-        if "://" not in url:
+        if "://" not in url and not url.startswith(_PIPELINES):
             return str(absolute(url, self._folder(key)))
+        if url.startswith("gstreamer:") and redacted(bare := url.replace("={password}", "")) != bare:
+            return self.note(
+                key,
+                "holds a password",
+                "Write {password} in its place: it comes from the file that password_file names.",
+            )
         if without_password(url) != url:
             return self.note(
                 key,

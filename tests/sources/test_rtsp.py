@@ -443,7 +443,7 @@ def test_connections_leave_no_thread_and_no_descriptor() -> None:
     """Good ones, refused ones, and such that a password is wanted for."""
 
     def left() -> tuple[int, int]:
-        return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+        return len([*Path("/proc/self/task").iterdir()]), len([*Path("/proc/self/fd").iterdir()])
 
     with H264Server() as server, H264Server(user="viewer", password="right") as closed:
 
