@@ -15,7 +15,7 @@ from agent.config.redact import without_password
 from agent.config.walk import Key, Walk, did_you_mean, shown
 from agent.events import rules
 from agent.inference import model
-from agent.sources import camera
+from agent.sources import camera, rtsp
 from agent.sync import settings as sync_settings
 from agent.sync.address import is_loopback
 
@@ -43,8 +43,8 @@ def _lane(lane: Lane, key: Key, walk: Walk) -> None:
     _summaries(lane, (*key, "summaries"), walk)
     if isinstance(lane.source, Kind):
         _window(lane, key, walk)
-        if getattr(lane.source.config, "idle_decode", None) == "keyframes" and lane.gate is None:
-            walk.note((*key, "source", "idle_decode"), "has no use without a gate", "Add one, or take the key out.")
+        if isinstance(lane.source.config, rtsp.Config):
+            _rtsp(lane.source.config, lane, (*key, "source"), walk)
         if isinstance(lane.source.config, camera.Config):
             _camera(lane.source.config, (*key, "source"), walk)
 
@@ -89,6 +89,13 @@ def _summaries(lane: Lane, key: Key, walk: Walk) -> None:
             walk.note((*key, index), f"{shown(grain)} stands there twice", "Take one out.")
         elif grain in _SHORT_GRAINS:
             walk.note((*key, index), f"{shown(grain)} has a name of its own", f'Write "{_SHORT_GRAINS[grain]}".')
+
+
+def _rtsp(source: rtsp.Config, lane: Lane, key: Key, walk: Walk) -> None:
+    if source.idle_decode == "keyframes" and lane.gate is None:
+        walk.note((*key, "idle_decode"), "has no use without a gate", "Add one, or take the key out.")
+    if isinstance(source.ca_file, str) and isinstance(source.url, str) and source.url.startswith("rtsp:"):
+        walk.note((*key, "ca_file"), "has no use: rtsp:// is not encrypted", "Write rtsps://, or take the key out.")
 
 
 def _camera(source: Any, key: Key, walk: Walk) -> None:

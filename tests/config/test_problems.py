@@ -218,6 +218,7 @@ def test_the_good_config_has_no_problem(problems):
             "8 lane.yard.source.url",
             "begins with rtsp://",
         ),
+        ('kind = "camera"', 'kind = "rtsp"\nca_file = "ca.pem"', "8 lane.yard.source.ca_file", "not encrypted"),
         ('stream1"', 'stream1"\nevery_s = 2', "9 lane.yard.source.every_s", "no use"),
         ("rtsp://10.0.0.7/stream1", 'http://10.0.0.7/a.jpg"\nevery_s = "2', "9 lane.yard.source.every_s", "a number"),
         (
