@@ -17,7 +17,7 @@ from agent.events import rules
 from agent.health.settings import RULE_PREFIX, Picture
 from agent.hours import Hours
 from agent.inference import model
-from agent.sources import camera
+from agent.sources import camera, rtsp
 from agent.sync import settings as sync_settings
 from agent.sync.address import is_loopback
 
@@ -74,8 +74,8 @@ def _lane(lane: Lane, key: Key, walk: Walk) -> None:
     _summaries(lane, (*key, "summaries"), walk)
     if isinstance(lane.source, Kind):
         _window(lane, key, walk)
-        if getattr(lane.source.config, "idle_decode", None) == "keyframes" and lane.gate is None:
-            walk.note((*key, "source", "idle_decode"), "has no use without a gate", "Add one, or take the key out.")
+        if isinstance(lane.source.config, rtsp.Config):
+            _rtsp(lane.source.config, lane, (*key, "source"), walk)
         if isinstance(lane.source.config, camera.Config):
             _camera(lane.source.config, (*key, "source"), walk)
 
@@ -140,16 +140,38 @@ def _summaries(lane: Lane, key: Key, walk: Walk) -> None:
             walk.note((*key, index), f"{shown(grain)} has a name of its own", f'Write "{_SHORT_GRAINS[grain]}".')
 
 
+def _rtsp(source: rtsp.Config, lane: Lane, key: Key, walk: Walk) -> None:
+    if source.idle_decode == "keyframes" and lane.gate is None:
+        walk.note((*key, "idle_decode"), "has no use without a gate", "Add one, or take the key out.")
+    if isinstance(source.ca_file, str) and isinstance(source.url, str) and source.url.startswith("rtsp:"):
+        walk.note((*key, "ca_file"), "has no use: rtsp:// is not encrypted", "Write rtsps://, or take the key out.")
+
+
 def _camera(source: Any, key: Key, walk: Walk) -> None:
     """Keys that say nothing about this kind of address: whoever wrote them expects something of them."""
     if not isinstance(source.url, str):
         return
-    form = camera.form(source.url)
+    every_s = source.every_s if isinstance(source.every_s, float) else None
+    form = camera.form(source.url, every_s)
+    login, size, play = ("user", "password_file", "password_env"), ("width", "height", "rate_hz"), ("loop", "pace")
     useless = {
-        "stream": ("loop", "pace", "width", "height", "rate_hz"),
-        "device": ("loop", "pace", "user", "password_file", "password_env"),
-        "file": ("user", "password_file", "password_env", "width", "height", "rate_hz"),
+        "stream": (*play, *size, "every_s"),
+        "snapshot": (*play, *size),
+        "device": (*play, *login, "every_s"),
+        "pipeline": (
+            *play,
+            "every_s",
+            *(login if source.url.startswith("jetson-csi:") else ()),
+            *(() if source.url.startswith("jetson-csi:") else size),
+        ),
+        "file": (*login, *size, "every_s"),
     }[form]
+    if form == "snapshot" and every_s is not None and isinstance(source.stall_s, float) and every_s >= source.stall_s:
+        walk.note(
+            (*key, "every_s"),
+            f"is no less than stall_s ({source.stall_s:g}): the lane would be blind between two pictures",
+            "Set stall_s to twice as much, or more.",
+        )
     for name in useless:
         if getattr(source, name) not in (None, False, "live", UNSET):
             walk.note((*key, name), f"has no use: {shown(source.url)} is a {form}", "Take it out.")

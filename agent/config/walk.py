@@ -28,6 +28,8 @@ _PATTERNS = {
     r"^mqtts?://": "an address that begins with mqtts:// (or mqtt://)",
     r"^(m1|h1|d1|s[1-9][0-9]{0,4})$": "m1, h1, d1, or s and a number of seconds, as s10",
 }
+# Addresses of a camera that are neither a path nor `scheme://`.
+_PIPELINES = ("gstreamer:", "jetson-csi:")
 _TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "a text"), (dict, "a table"), (list, "a list"),
 )  # fmt: skip
@@ -92,13 +94,11 @@ class Walk:
         secrets = {name for name, field in fields.items() if _is_secret(field.type)}
         for name in value:
             if name in secrets:
-                self.note(
-                    (*key, name),
-                    "a secret does not stand in the config file",
-                    f"Write it to a file and name that in {name}_file.",
-                )
+                remedy = f"Write it to a file and name that in {name}_file."
+                self.note((*key, name), "a secret does not stand in the config file", remedy)
             elif name not in fields and name not in besides:
-                self._unknown(name, [*(fields.keys() - secrets), *besides], key)
+                remedy = did_you_mean(name, [*(fields.keys() - secrets), *besides], "Keys here")
+                self.note((*key, name), "is no key of this table", remedy)
         built: dict[str, Any] = {}
         for name, field in fields.items():
             if name in secrets:
@@ -111,14 +111,11 @@ class Walk:
                 built[name] = self.note((*key, name), "is missing", f"Add it: {_description(field.type)}")
         return kind.cls(**{fields[name].name if name in fields else name: value for name, value in built.items()})
 
-    def _unknown(self, name: str, known: Iterable[str], key: Key) -> None:
-        self.note((*key, name), "is no key of this table", did_you_mean(name, known, "Keys here"))
-
     def _of_kind(self, room: str, value: Any, key: Key) -> Any:
         if not isinstance(value, dict):
             return self._wrong_type("a table", value, key)
-        known, name = kinds.kinds(room), value.get("kind")
-        if name is None:
+        known = kinds.kinds(room)
+        if (name := value.get("kind")) is None:
             return self.note((*key, "kind"), "is missing", f"Add it, one of {_listed(known)}.")
         if not isinstance(name, str) or name not in known:
             return self.note((*key, "kind"), f"{shown(name)} is no kind", did_you_mean(str(name), known, "Kinds"))
@@ -132,8 +129,14 @@ class Walk:
 
     def _place(self, url: str, key: Key) -> Any:
         """A URL as it is, without a password; a path from the folder of the file that names it."""
-        if "://" not in url:
+        if "://" not in url and not url.startswith(_PIPELINES):
             return str(absolute(url, self._folder(key)))
+        if url.startswith("gstreamer:") and redacted(bare := url.replace("={password}", "")) != bare:
+            return self.note(
+                key,
+                "holds a password",
+                "Write {password} in its place: it comes from the file that password_file names.",
+            )
         if without_password(url) != url:
             return self.note(
                 key,
@@ -217,8 +220,8 @@ class Walk:
 
     def _wrong_type(self, wanted: str, value: Any, key: Key) -> Any:
         found = next((text for kind, text in _TYPES if isinstance(value, kind)), "a date or time")
-        amount = "" if isinstance(value, dict | list) else f" ({shown(value)})"
-        return self.note(key, f"is {found}{amount}", f"It must be {wanted}.")
+        found += "" if isinstance(value, dict | list) else f" ({shown(value)})"
+        return self.note(key, f"is {found}", f"It must be {wanted}.")
 
     def _secret(self, table: dict[str, Any], key: Key, name: str) -> Any:
         file, variable = table.get(f"{name}_file"), table.get(f"{name}_env")

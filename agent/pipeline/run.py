@@ -8,12 +8,12 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
-from agent.clock import Clock, Reading
+from agent.clock import Clock
 from agent.config import forecast
 from agent.config.file import File
 from agent.config.read import Loaded
@@ -25,6 +25,7 @@ from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.birth import make_birth
 from agent.pipeline.health import Health
+from agent.pipeline.learn_time import LearnTime
 from agent.pipeline.lives import Lives
 from agent.pipeline.looking import Looking, open_looking
 from agent.pipeline.pictures import Pictures, check_recording
@@ -37,7 +38,7 @@ from agent.problems import Exit, Problem
 from agent.records import LaneSecond
 from agent.store import live
 from agent.store.folder import free_bytes
-from agent.store.lane_rows import clock_job, is_news, lane_second_job
+from agent.store.lane_rows import lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
 from agent.store.writer import Committed, Job, Store, open_store
@@ -45,7 +46,6 @@ from agent.summaries import event_items, redating, result_items, rollup, several
 from agent.sync.sync import open_sync
 from agent.version import VERSION
 
-_CLOCK_EVERY_US = 10_000_000
 _FLUSH_S = 2.0
 _SUBMIT_S = 5.0
 
@@ -79,7 +79,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         units.submit = lambda job: submit(job, False)
         recorder = stack.enter_context(_recorder(loaded, options, store, lives)) if options.record is not None else None
         hours = Hours(file.device.timezone)
-        learn_time = _LearnTime(store, recorder, clock, hours)
+        learn_time = LearnTime(store, recorder, clock, hours)
         learn_time()
         snapshots = stack.enter_context(_snapshots(file, options, store, clock))
         pictures = Pictures(file, snapshots, logger)
@@ -247,33 +247,6 @@ def _snapshots(file: File, options: Options, store: Store, clock: Clock) -> Iter
         free_bytes=free_bytes,
     ) as snapshots:
         yield snapshots
-
-
-class _LearnTime:
-    """Tells the store, every 10 s, what the system knows about UTC; the store keeps what is news."""
-
-    def __init__(self, store: Store, recorder: Recorder | None, clock: Clock, hours: Hours) -> None:
-        self._store = store
-        self._hours = hours
-        self._recorder = recorder
-        self._clock = clock
-        self._next_us = 0
-        self._entered: Reading | None = None
-
-    def __call__(self) -> None:
-        now_us = self._clock.boot_us()
-        if now_us < self._next_us:
-            return
-        self._next_us = now_us + _CLOCK_EVERY_US
-        reading = self._clock.reading()
-        self._hours.note(reading)
-        with suppress(TimeoutError):  # a store that is behind: it learns the time in 10 s
-            # Mostly it says nothing new, and a commit of its own would wear the medium for nothing.
-            news = reading.known and is_news(reading, self._entered)
-            self._store.submit(clock_job(reading), ends_group=news, timeout_s=0.0)
-            self._entered = reading if news else self._entered
-            if self._recorder is not None:
-                self._recorder.clock(reading)
 
 
 def _patient(store: Store, stop: threading.Event) -> Callable[[Job, bool], None]:

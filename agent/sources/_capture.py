@@ -1,6 +1,7 @@
 """Opens OpenCV's VideoCapture with limits on its time, and says what it could not do."""
 
 import os
+import re
 import threading
 from typing import Any
 
@@ -92,6 +93,13 @@ def open_device(
     capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
     if not capture.isOpened():
         return Capture(capture), []
+    return Capture(capture), ask(capture, width=width, height=height, rate_hz=rate_hz)
+
+
+def ask(capture: Any, *, width: int | None, height: int | None, rate_hz: float | None) -> list[str]:
+    """Asks an open V4L2 capture for MJPG, size and rate, in the order that its driver needs; says what it gives otherwise."""
+    import cv2
+
     fourcc = cv2.VideoWriter.fourcc(*"MJPG")
     asked = (
         ("fourcc", cv2.CAP_PROP_FOURCC, fourcc),
@@ -104,7 +112,27 @@ def open_device(
         if value is not None:
             capture.set(key, value)
     given = {name: capture.get(key) for name, key, value in asked[:-1] if value is not None}
-    return Capture(capture), differences({name: value for name, _, value in asked[:-1] if value is not None}, given)
+    return differences({name: value for name, _, value in asked[:-1] if value is not None}, given)
+
+
+def open_pipeline(pipeline: str, read_timeout_s: float) -> Capture | None:
+    """A capture of a GStreamer pipeline, perhaps not opened; None: this OpenCV was built without GStreamer. pipeline: may hold a password."""
+    cv2 = _opencv()
+    if not has_gstreamer(cv2.getBuildInformation()):
+        return None
+    options = [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_TIMEOUT_S * 1000),
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(read_timeout_s * 1000),
+    ]  # fmt: skip
+    capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, options)
+    if not capture.isOpened():  # older ones do not know these options, and refuse
+        capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
+    return Capture(capture)
+
+
+def has_gstreamer(build_information: str) -> bool:
+    """`    GStreamer:                   YES (1.22.0)`"""
+    return re.search(r"^\s*GStreamer:\s*YES", build_information, re.MULTILINE) is not None
 
 
 def differences(asked: dict[str, float], given: dict[str, float]) -> list[str]:

@@ -258,6 +258,35 @@ def test_the_good_config_has_no_problem(problems):
             "10 lane.yard.picture.watch[0]",
             "cannot be",
         ),
+        ('kind = "camera"', 'kind = "rtsp"\nca_file = "ca.pem"', "8 lane.yard.source.ca_file", "not encrypted"),
+        ('stream1"', 'stream1"\nevery_s = 2', "9 lane.yard.source.every_s", "no use"),
+        ("rtsp://10.0.0.7/stream1", 'http://10.0.0.7/a.jpg"\nevery_s = "2', "9 lane.yard.source.every_s", "a number"),
+        (
+            'rtsp://10.0.0.7/stream1"',
+            'http://10.0.0.7/a.jpg"\nevery_s = 5',
+            "9 lane.yard.source.every_s",
+            "blind between",
+        ),
+        (
+            'rtsp://10.0.0.7/stream1"',
+            'http://10.0.0.7/a.jpg"\nevery_s = 2\nwidth = 640',
+            "10 lane.yard.source.width",
+            "is a snapshot",
+        ),
+        ('rtsp://10.0.0.7/stream1"', 'jetson-csi:0"\nuser = "viewer"', "9 lane.yard.source.user", "is a pipeline"),
+        (
+            'rtsp://10.0.0.7/stream1"',
+            'gstreamer:videotestsrc"\nwidth = 640',
+            "9 lane.yard.source.width",
+            "is a pipeline",
+        ),
+        ("rtsp://10.0.0.7/stream1", "gstreamer:rtspsrc user-pw=geheim", "8 lane.yard.source.url", "{password}"),
+        (
+            "rtsp://10.0.0.7/stream1",
+            "gstreamer:rtspsrc location=rtsp://u:geheim@h/",
+            "8 lane.yard.source.url",
+            "password",
+        ),
         ("mqtts://broker.example.com:8883", "http://broker", "25 mqtt.url", "mqtts://"),
         ("mqtts://broker.example.com:8883", "mqtts://", "25 mqtt.url", "not an address"),
         ("mqtts://broker.example.com:8883", "mqtts://host:port", "25 mqtt.url", "not an address"),
@@ -273,6 +302,19 @@ def test_each_mistake_is_named_where_it_is(problems, old, new, where, words):
     assert any(line.startswith(f"yard.toml:{where}: ") and words in line for line in found), found
     if "mqqt" not in new and "recording" not in new:
         assert len(found) == 1, found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'url = "http://10.0.0.7/a.jpg"\nevery_s = 2',
+        'url = "jetson-csi:0"\nwidth = 640\nheight = 480\nrate_hz = 30',
+        'url = "jetson-rtsp://10.0.0.7/stream1"\nuser = "viewer"',
+        'url = "gstreamer:rtspsrc location=rtsp://10.0.0.7/ user-id={user} user-pw={password} ! decodebin"\nuser = "viewer"',
+    ],
+)
+def test_sources_that_are_good(problems, source):
+    assert problems(('url = "rtsp://10.0.0.7/stream1"', source)) == []
 
 
 def test_a_delegate_of_the_file_s_own_and_a_second_stage_are_good(problems):
