@@ -101,7 +101,7 @@ class RtspStream:
         if pictures:
             self._good_us = now_us
         elif now_us - self._good_us >= self._stall_us and self._awaits_pictures():
-            raise self._stalled("gave only damaged pictures")
+            raise self._stalled("gave only damaged pictures for")
         return [] if self._piled else [self._frame(picture, now_us) for picture in pictures]
 
     def _packet(self) -> tuple[Any, int]:
@@ -116,7 +116,7 @@ class RtspStream:
         waited_us = self._clock.boot_us() - began_us
         if waited_us >= self._stall_us:
             # After a timeout FFmpeg still gives what it held back, as if it were new: it is not.
-            raise self._stalled("gave no frame")
+            raise self._stalled("gave no frame for")
         if packet is None or not packet.size:
             raise self._ended()
         return packet, waited_us
@@ -170,7 +170,7 @@ class RtspStream:
     def _stalled(self, what: str) -> Problem:
         return Stalled(
             where=self._where,
-            what=f"{self._name} {what} for {self._stall_us / 1e6:g} s",
+            what=f"{self._name} {what} {self._stall_us / 1e6:g} s",
             remedy="Check the camera and the network; it is opened anew",
         )
 
