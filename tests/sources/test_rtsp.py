@@ -353,6 +353,19 @@ def test_damaged_pictures_are_counted_and_not_handed_out(tmp_path: Path, caplog:
 
 
 @needs_gstreamer
+def test_h265(tmp_path: Path) -> None:
+    clip = write_h264(tmp_path / "clip-h265.mp4", frames=75, encoder="libx265")
+    with H264Server(file=clip) as server, open_rtsp(server.url) as source:
+        frames = frames_of(source, 20)
+        assert source.refused == 0
+    steps = np.diff([frame.at_us for frame in frames])
+    assert np.median(steps) == pytest.approx(40_000, abs=1_000)
+    for frame in frames:
+        assert frame.luma is not None
+        assert (frame.luma[25:55] > 180).any(axis=0).sum() == pytest.approx(40, abs=4), "the square"
+
+
+@needs_gstreamer
 def test_a_stream_of_nothing_but_damage_is_a_stall(tmp_path: Path) -> None:
     clip = write_h264(tmp_path / "damaged.mp4", frames=150, damaged_every=1)
     with H264Server(file=clip) as server, open_rtsp(server.url, stall_s=1.0) as source:
