@@ -16,8 +16,8 @@ from agent.sources._stream_time import StreamTime
 
 # What piled up while the stream was opened is decoded and not handed out: reads that do not wait, for at most this long.
 _PILED_US, _PILE_LASTS_US = 2_000, 1_000_000
-# Of the packets since the newest keyframe so much is kept while only keyframes are decoded: 10 s of 3 Mbit/s.
-_KEPT_BYTES = 4_000_000
+# Of the packets since the newest keyframe so much is kept while only keyframes are decoded; then the next picture is decoded as if it were one.
+_KEPT_BYTES, _KEPT_US = 4_000_000, 10_000_000
 # FFmpeg knows that a picture of these is whole when the next one begins: so the next one's arrival is known too.
 _ENDED_BY_THE_NEXT = ("h264", "hevc")
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class RtspStream:
     """Source over an open container with one video stream.
 
-    lives: the newest `read` gave nothing, but packets came (they were not decoded, or were damaged). refused: damaged pictures until now, none of
+    lives: the newest `read` gave nothing, but packets came that were kept, for it is quiet. refused: damaged pictures until now, none of
     which was handed out. `quiet` may be called by any thread; `close` too, also during a read, whose thread then ends the container.
     """
 
@@ -45,8 +45,8 @@ class RtspStream:
         self._came_us: int | None = None  # when the newest packet was handed over
         self._ready: deque[Frame] = deque()
         self._piled = True
-        self._quiet = False
-        self._kept: list[Any] | None = []  # packets not decoded since the newest keyframe; None: too many
+        self._quiet = self._whole = False  # whole: a picture was, since it is open
+        self._kept: list[Any] = []  # packets not decoded since the newest picture
         self._kept_bytes = 0
         self._faults = Repeated(_log)
         self._reading = threading.Lock()
@@ -62,7 +62,7 @@ class RtspStream:
             while not self._ready:
                 with self._reading:
                     self._ready.extend(self._step())
-                self.lives = not self._ready
+                self.lives = self._quiet and self._keyframes_when_quiet and self._whole and not self._ready
                 if self._clock.boot_us() >= until_us:
                     break
             return self._ready.popleft() if self._ready else None
@@ -99,9 +99,9 @@ class RtspStream:
             self._piled = False
         pictures = self._decode(packet)
         if pictures:
-            self._good_us = now_us
-        elif now_us - self._good_us >= self._stall_us and self._awaits_pictures():
-            raise self._stalled("gave only damaged pictures")
+            self._good_us, self._whole = now_us, True
+        elif now_us - self._good_us >= self._stall_us + (_KEPT_US if self._kept else 0):
+            raise self._stalled("gave only damaged pictures for")
         return [] if self._piled else [self._frame(picture, now_us) for picture in pictures]
 
     def _packet(self) -> tuple[Any, int]:
@@ -116,7 +116,7 @@ class RtspStream:
         waited_us = self._clock.boot_us() - began_us
         if waited_us >= self._stall_us:
             # After a timeout FFmpeg still gives what it held back, as if it were new: it is not.
-            raise self._stalled("gave no frame")
+            raise self._stalled("gave no frame for")
         if packet is None or not packet.size:
             raise self._ended()
         return packet, waited_us
@@ -125,24 +125,18 @@ class RtspStream:
         """The whole pictures of this packet; those of the packets that were kept are decoded for its sake alone."""
         if self._keyframes_when_quiet:
             if packet.is_keyframe:
-                self._kept, self._kept_bytes = [], 0
-            elif self._quiet or self._kept is None:
-                self._keep(packet)
+                self._kept.clear()
+            elif self._quiet and self._has_room(packet):
+                self._kept.append(packet)
                 return []
-            for kept in self._kept or ():
+            for kept in self._kept:
                 self._pictures(kept)
-            self._kept, self._kept_bytes = [], 0
+            self._kept.clear()
         return self._pictures(packet)
 
-    def _keep(self, packet: Any) -> None:
-        self._kept_bytes += packet.size
-        if self._kept is not None:
-            self._kept.append(packet)
-            if self._kept_bytes > _KEPT_BYTES:
-                self._kept = None
-
-    def _awaits_pictures(self) -> bool:
-        return not (self._keyframes_when_quiet and (self._quiet or self._kept is None))
+    def _has_room(self, packet: Any) -> bool:
+        self._kept_bytes = packet.size + (self._kept_bytes if self._kept else 0)
+        return self._kept_bytes <= _KEPT_BYTES and self._clock.boot_us() - self._good_us < _KEPT_US
 
     def _pictures(self, packet: Any) -> list[Any]:
         try:
@@ -170,7 +164,7 @@ class RtspStream:
     def _stalled(self, what: str) -> Problem:
         return Stalled(
             where=self._where,
-            what=f"{self._name} {what} for {self._stall_us / 1e6:g} s",
+            what=f"{self._name} {what} {self._stall_us / 1e6:g} s",
             remedy="Check the camera and the network; it is opened anew",
         )
 

@@ -31,7 +31,9 @@ def words() -> argparse.Namespace:
     parser.add_argument("--group", type=int, default=25, help="pictures from one keyframe to the next")
     parser.add_argument("--bitrate", type=int, default=2000, help="kbit/s")
     parser.add_argument("--moving", action="store_true")
-    parser.add_argument("--file", help="an .mp4 with H.264 in place of the pictures, once a client")
+    parser.add_argument(
+        "--file", help="an .mp4 with H.264 (H.265 when its name says so) in place of the pictures, once a client"
+    )
     return parser.parse_args()
 
 
@@ -69,7 +71,8 @@ class Factory(GstRtspServer.RTSPMediaFactory):
         self.given, self.pictures = given, Pictures(given)
         caps = f"video/x-raw,format=I420,width={given.width},height={given.height},framerate={round(given.rate * 1000)}/1000"
         if given.file:
-            self.set_launch(f"( filesrc location={given.file} ! qtdemux ! h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 config-interval=-1 )")  # fmt: skip
+            form = "h265" if "h265" in given.file else "h264"
+            self.set_launch(f"( filesrc location={given.file} ! qtdemux ! {form}parse config-interval=-1 ! rtp{form}pay name=pay0 pt=96 config-interval=-1 )")  # fmt: skip
         else:
             self.set_launch(
                 f"( appsrc name=pictures is-live=true format=time do-timestamp=true max-buffers=4 leaky-type=downstream caps={caps} ! "

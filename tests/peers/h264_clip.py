@@ -1,4 +1,4 @@
-"""An H.264 file in MP4, made by PyAV's own x264: a square that wanders; on demand with bytes turned over inside its pictures."""
+"""An H.264 (or H.265) file in MP4, made by PyAV's own x264 (x265): a square that wanders; on demand with bytes turned over inside its pictures."""
 
 from pathlib import Path
 
@@ -7,15 +7,20 @@ import numpy as np
 
 
 def write_h264(path: Path, *, frames: int = 100, rate_hz: int = 25, group: int = 10, damaged_every: int | None = None, pixel_format: str = "yuv420p",
-               size: tuple[int, int] = (320, 240)) -> Path:  # fmt: skip
+               size: tuple[int, int] = (320, 240), encoder: str = "libx264") -> Path:  # fmt: skip
     """damaged_every: of so many pictures one has bytes turned over in its second half; never the first of them all."""
     width, height = size
     wall = np.random.default_rng(1).integers(60, 120, (height // 8, width // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate_hz)
+        stream = container.add_stream(encoder, rate=rate_hz)
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.codec_context.gop_size = group
-        stream.options = {"tune": "zerolatency", "preset": "ultrafast", "x264-params": "slices=1"}
+        stream.options = {
+            "tune": "zerolatency",
+            "preset": "ultrafast",
+            "x264-params": "slices=1",
+            "x265-params": "log-level=none",
+        }
         number = 0
         for step in range(frames + 1):
             picture = None

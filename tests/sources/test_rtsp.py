@@ -25,7 +25,7 @@ from agent.clock import SystemClock
 from agent.pipeline.live import Live
 from agent.problems import Problem
 from agent.records import Frame, Gap, Input, Tick
-from agent.sources import Stalled, rtsp
+from agent.sources import Stalled, _rtsp_stream, rtsp
 from agent.sources._address import with_credentials
 from agent.sources._planes import i420
 from agent.sources._stream_time import StreamTime
@@ -353,6 +353,19 @@ def test_damaged_pictures_are_counted_and_not_handed_out(tmp_path: Path, caplog:
 
 
 @needs_gstreamer
+def test_h265(tmp_path: Path) -> None:
+    clip = write_h264(tmp_path / "clip-h265.mp4", frames=75, encoder="libx265")
+    with H264Server(file=clip) as server, open_rtsp(server.url) as source:
+        frames = frames_of(source, 20)
+        assert source.refused == 0
+    steps = np.diff([frame.at_us for frame in frames])
+    assert np.median(steps) == pytest.approx(40_000, abs=1_000)
+    for frame in frames:
+        assert frame.luma is not None
+        assert (frame.luma[25:55] > 180).any(axis=0).sum() == pytest.approx(40, abs=4), "the square"
+
+
+@needs_gstreamer
 def test_a_stream_of_nothing_but_damage_is_a_stall(tmp_path: Path) -> None:
     clip = write_h264(tmp_path / "damaged.mp4", frames=150, damaged_every=1)
     with H264Server(file=clip) as server, open_rtsp(server.url, stall_s=1.0) as source:
@@ -383,6 +396,21 @@ def test_quiet_decodes_keyframes_alone_and_afterwards_every_picture_is_whole() -
         left, top = number_of(frame) * 4 % 280, number_of(frame) * 2 % 168
         assert frame.luma is not None
         assert frame.luma[32 + top + 8 : 32 + top + 32, left + 8 : left + 32].mean() > 200, "the square is where it was"
+
+
+@needs_gstreamer
+def test_a_camera_with_hardly_any_keyframe_is_not_waited_for_when_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in 3,000 pictures, so that what is kept comes to its limit."""
+    monkeypatch.setattr(_rtsp_stream, "_KEPT_US", 500_000)
+    with H264Server(moving=True, group=3000) as server, open_rtsp(server.url, idle_decode="keyframes") as source:
+        frames_of(source, 2)
+        source.quiet(True)
+        numbers = [number_of(frame) for frame in frames_of(source, 4)]
+        source.quiet(False)
+        after = [number_of(frame) for frame in frames_of(source, 5)]
+        assert source.refused == 0
+    assert all(10 <= next_ - before <= 20 for before, next_ in pairwise(numbers[1:])), numbers
+    assert after == list(range(after[0], after[0] + 5))
 
 
 @needs_gstreamer

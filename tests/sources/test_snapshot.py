@@ -2,10 +2,13 @@
 
 import logging
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from peers.certificates import Authority
+from peers.https_server import HttpsServer
 from peers.snapshot_server import SnapshotServer
 
 from agent.clock import SystemClock
@@ -118,6 +121,21 @@ def test_a_camera_that_is_off() -> None:
     with SnapshotServer() as server:
         pass
     assert "refuses port" in problem_of(server, "new").what
+
+
+def test_https_is_for_who_is_vouched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path / "authority")
+    picture = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    with HttpsServer(*authority.issue("camera", names=["IP:127.0.0.1"])) as server:
+        server.files["/picture.jpg"] = picture
+        url = server.url("/picture.jpg")
+        with open_camera(url) as source, pytest.raises(Problem, match="of nobody whom this device trusts"):
+            source.read(1.0)
+        assert server.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))  # as update-ca-certificates would
+        with open_camera(url) as source:
+            (frame,) = frames_of(source, 1)
+    assert frame.encoded == picture
 
 
 def test_what_is_polled() -> None:
