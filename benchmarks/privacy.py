@@ -27,8 +27,8 @@ from agent.events.privacy import CELLS, Hiding, hide
 from agent.events.privacy import Config as Privacy
 from agent.inference.model import Config as ModelConfig
 from agent.pipeline.models import Machine, open_model
-from agent.pipeline.pictures import encoded
 from agent.pipeline.runner import Runner
+from agent.pipeline.showing import encoded
 from agent.records import Detections, Frame, Inference
 from agent.sources.masking import Cover
 from agent.values import RelativePath

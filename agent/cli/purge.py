@@ -1,4 +1,4 @@
-"""Take out of the store what is older than a day: results, ticks, events and items. The agent must be stopped.
+"""Take out of the store what is older than a day: results, ticks, events and items; and snapshots. The agent must be stopped.
 
 Each number that goes is told to subscribers with its reason; numbers that were sent before may be theirs already. What is deleted is
 overwritten, and the file is written anew where there is room. Windows that are not summed up yet lose the rows before the day, too.
@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from agent.clock import SystemClock
     from agent.config.read import read
+    from agent.events import snapshots
     from agent.problems import Exit, Problem
     from agent.store.purge import purge
     from agent.summaries.totals import totals
@@ -68,7 +69,18 @@ def run(arguments: argparse.Namespace) -> int:
             return Exit.NO
     found = purge(where, before_us, f"{arguments.before}T00:00:00", arguments.reason, totals, lane=arguments.lane)
     rows = ", ".join(f"{count} {table}s" for table, count in found.rows.items() if count)
-    print(f"gone: {rows or 'no rows'}, {found.items} items")
+    try:
+        pictures, undated = snapshots.purge(where, before_us / 1e6, arguments.lane)
+    except OSError as error:
+        raise Problem(
+            where=str(where),
+            what=f"snapshots cannot be deleted: {error.strerror or error}",
+            remedy="Delete them by hand: snapshots/ in the data folder. Rows and items are gone",
+            code=Exit.STORE,
+        ) from None
+    print(f"gone: {rows or 'no rows'}, {found.items} items" + (f", {pictures} snapshots" if pictures else ""))
+    if undated:
+        print(f"{undated} snapshots have no date (the device did not know the time then), and stay")
     if found.kept:
         print(
             f"{found.kept} items before that day stay: hours of a day that is not summed up yet, or the newest of all"

@@ -45,8 +45,8 @@ def _privacy(table: privacy.Config, lanes: dict[str, Lane], key: Key, walk: Walk
         elif getattr(models[table.model], "on", "input") != "input":
             walk.note(
                 (*key, "model"),
-                f"{shown(table.model)} looks only at what another model found",
-                "Name one that looks at the whole picture: whom the other overlooks would be seen.",
+                f"{shown(table.model)} looks only at parts of the picture",
+                "Name one that looks at the whole picture: who is elsewhere would be seen.",
             )
 
 

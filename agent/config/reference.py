@@ -65,6 +65,7 @@ def config_page() -> str:
         "Whether the camera's picture can be believed, in `status`, health messages and events of the rules `picture-…` (docs/gate.md).",
         health_settings.Picture,
     )
+    lines += _section("`[lane.NAME.tracker]`", "How its objects are followed.", event_settings.Tracker)
     lines += _section("`[lane.NAME.zone.NAME]`", "An area of the picture.", event_settings.Zone)
     lines += _section("`[lane.NAME.line.NAME]`", "A line in the picture.", event_settings.Line)
     lines += _section("`[lane.NAME.mask.NAME]`", "An area that is black from where the picture comes in.", masking.Mask)

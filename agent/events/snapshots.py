@@ -226,3 +226,24 @@ class Snapshots:
 
     def _say(self, place: str, text: str) -> None:
         self._faults.fault(place, text, self._clock.boot_us())
+
+
+def purge(data: Path, before_utc_s: float, lane: str | None = None) -> tuple[int, int]:
+    """(deleted, without a date) of the snapshots of stopped agents: those written before that moment, of one lane or of all. What is deleted is
+    overwritten first, which a file system that copies on writing does not honour. OSError.
+    """
+    gone = undated = 0
+    for path in sorted((data / FOLDER).glob("*.jpg")):
+        facts = path.stat()
+        if lane is not None and path.stem.rsplit("-", 2)[0] != lane:
+            continue
+        if not facts.st_mtime:
+            undated += 1
+        elif facts.st_mtime < before_utc_s:
+            with path.open("r+b") as file:
+                file.write(bytes(facts.st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+            gone += 1
+    return gone, undated

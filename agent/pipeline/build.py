@@ -30,7 +30,7 @@ from agent.summaries import merged, several
 
 if TYPE_CHECKING:
     from agent.inference.turns import Turns
-    from agent.pipeline.pictures import LanePictures
+    from agent.pipeline.showing import LaneShowing
 
 # Of models that look at what moves, where their config leaves it open.
 _REGIONS, _WHOLE_S, _IOU = 4, 10.0, 0.5
@@ -75,7 +75,7 @@ def new_loop(
     active: frozenset[str] = frozenset(),
     live: Live | None = None,
     hours: Hours | None = None,
-    pictures: "LanePictures | None" = None,
+    showing: "LaneShowing | None" = None,
 ) -> Loop:
     """A lane's loop in its first state. active: rules whose event had started when the agent last stopped. live: the lane's objects then."""
     source = source_kind(lane)
@@ -95,8 +95,8 @@ def new_loop(
         gate = load("gating", lane.gate.kind).open_gate(lane.gate.config)
         if hours is not None:
             gate.minute = hours.minute
-    if pictures is not None:
-        pictures.moved = lambda: getattr(gate, "boxes", None)
+    if showing is not None:
+        showing.moved = lambda: getattr(gate, "boxes", None)
     if hasattr(source, "open_unpack"):
         unpack = source.open_unpack(lane.source.config)
     if lane.window is not None:
@@ -117,7 +117,7 @@ def new_loop(
         rules=_rules(own_rules, lane, active, following, hours) if own_rules else None,
         learn=units.learn,
         following=following,
-        pictures=pictures,
+        showing=showing,
         health=Pictures(lane.picture, active) if lane.window is None else None,
     )
 

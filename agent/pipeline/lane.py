@@ -42,7 +42,7 @@ class Windows(Protocol):
     def take(self, record: SampleChunk | Gap) -> Sequence[SampleWindow]: ...
 
 
-class Pictures(Protocol):
+class Showing(Protocol):
     """Where a lane's pictures go that somebody may see."""
 
     def take(self, frame: Frame, results: Mapping[str, Inference], events: Sequence[Event]) -> list[Event]: ...
@@ -69,7 +69,7 @@ class Model(msgspec.Struct, kw_only=True):
 class Loop:
     """One lane's state between records. Owned by one thread.
 
-    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. following: of its objects. pictures: where they go. health: whether they can be believed. milliseconds: a stop watch for latencies, which replay does not compare.
+    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. following: of its objects. showing: where its pictures go. health: whether they can be believed. milliseconds: a stop watch for latencies, which replay does not compare.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Loop:
         rules: Rules | None = None,
         learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
         following: Following | None = None,
-        pictures: Pictures | None = None,
+        showing: Showing | None = None,
         health: PictureHealth | None = None,
     ) -> None:
         self.name = name
@@ -99,7 +99,7 @@ class Loop:
         self._learn = learn
         self._following = following
         self._whereabouts = Whereabouts(following.trackers if following is not None else {})
-        self._pictures = pictures
+        self._showing = showing
         self._health = health
         self._begin()
 
@@ -149,8 +149,8 @@ class Loop:
         due = [model for model in self.models if _is_due(model, record.at_us)]
         if (self._gate is not None and not self._whereabouts.passes(self._gate, record)) or not due:
             self._gated += 1
-            if self._pictures is not None and isinstance(record, Frame):
-                self._pictures.held_back(record)
+            if self._showing is not None and isinstance(record, Frame):
+                self._showing.held_back(record)
             return
         earlier = len(self._events)
         results: dict[str, Inference] = {}
@@ -164,8 +164,8 @@ class Loop:
                 results[model.name] = self._infer(model, record, partial(model.runner.look, record))
             else:
                 self._look_at_crops(model, model.on, record, results)
-        if self._pictures is not None and isinstance(record, Frame):
-            self._events[earlier:] = self._pictures.take(record, results, self._events[earlier:])
+        if self._showing is not None and isinstance(record, Frame):
+            self._events[earlier:] = self._showing.take(record, results, self._events[earlier:])
         if not results:
             self._gated += 1
         elif any(result.detections is not None for result in results.values()):

@@ -18,9 +18,9 @@ from agent.pipeline import live as mailbox
 from agent.pipeline.lane import Loop
 from agent.pipeline.models import Machine
 from agent.pipeline.mute_rules import mute_rules
-from agent.pipeline.pictures import Pictures
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.runner import Runner
+from agent.pipeline.showing import Showing
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
 from agent.records import Gap, Input, LaneSecond, Live, Tick
@@ -49,7 +49,7 @@ class LiveLane:
         hours: Hours | None = None,
         restarted: bool,
         place: Callable[[Problem], Problem],
-        pictures: Pictures | None = None,
+        showing: Showing | None = None,
     ) -> None:
         self.name = name
         self.state: State = "starting"
@@ -74,7 +74,7 @@ class LiveLane:
         self._hours = hours
         self._restarted = restarted
         self._place = place
-        self._pictures = pictures
+        self._showing = showing
         kind = build.source_kind(self._lane)
         config = self._lane.source.config
         self.live = mailbox.Live(
@@ -113,8 +113,8 @@ class LiveLane:
                 for problem in mute_rules(self.name, self._rules, labels):
                     logging.getLogger(__name__).warning("%s", self._place(problem))
             shown = None
-            if self._pictures is not None:
-                shown = self._pictures.lane(self.name, {model: one.labels for model, one in opened.runners.items()})
+            if self._showing is not None:
+                shown = self._showing.lane(self.name, {model: one.labels for model, one in opened.runners.items()})
             loop = self.loop = build.new_loop(
                 self.name,
                 self._lane,

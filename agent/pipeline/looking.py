@@ -18,7 +18,7 @@ from agent.clock import Clock
 from agent.config.pictures import shapes
 from agent.log import fact
 from agent.mailbox import Closed
-from agent.pipeline.pictures import Pictures, Seen, Watch, encoded, privacy_of, shown
+from agent.pipeline.showing import Seen, Showing, Watch, encoded, privacy_of, shown
 from agent.pipeline.supervisor import LaneState
 from agent.records import Inference, LaneSecond
 from agent.web import handover
@@ -27,6 +27,8 @@ from agent.web.handover import Ask, Found, ModelTold, Told
 _QUALITY = 80
 _LEAST_BETWEEN_S = 0.2
 _WAIT_S = 1.0
+# For a picture that is newer. Short: others, of another lane, wait meanwhile.
+_NEWER_S = 0.25
 _POLL_S = 0.5
 _WANTED_US = 2_000_000
 _SECONDS = 5
@@ -47,15 +49,15 @@ class _Shown(msgspec.Struct, frozen=True, kw_only=True):
 class Looking:
     """states: of the lanes. Its thread runs between `with` and its end."""
 
-    def __init__(self, pictures: Pictures, states: Callable[[], Mapping[str, LaneState]], clock: Clock) -> None:
-        self._pictures = pictures
+    def __init__(self, showing: Showing, states: Callable[[], Mapping[str, LaneState]], clock: Clock) -> None:
+        self._showing = showing
         self._states = states
         self._clock = clock
         self._stop = threading.Event()
         self._asked_us: dict[str, int] = {}
         self._made_us: dict[str, int] = {}
         self._shown: dict[str, _Shown] = {}
-        self._seconds: dict[str, deque[LaneSecond]] = {name: deque(maxlen=_SECONDS) for name in pictures.file.lane}
+        self._seconds: dict[str, deque[LaneSecond]] = {name: deque(maxlen=_SECONDS) for name in showing.file.lane}
 
     def note(self, second: LaneSecond) -> None:
         """On the lane's thread: the counts of its newest seconds, for its rates."""
@@ -82,18 +84,18 @@ class Looking:
     def end(self) -> None:
         """Whoever waits for a picture waits no longer."""
         self._stop.set()
-        for watch in self._pictures.watches.values():
+        for watch in self._showing.watches.values():
             watch.newest.close()
 
     def _answer(self, connection: socket, ask: Ask) -> None:
-        lanes = tuple(self._pictures.watches)
+        lanes = tuple(self._showing.watches)
         lane = ask.lane if ask.lane in lanes else next(iter(lanes), "")
         if not lane:
             handover.answer(connection, Told(lane="", lanes=(), state="", problem="no lane here has pictures"), b"")
             return
         self._asked_us[lane] = self._clock.boot_us()
         try:
-            self._look(lane, self._pictures.watches[lane], ask.after_us)
+            self._look(lane, self._showing.watches[lane], ask.after_us)
         except Exception:  # noqa: BLE001  a mistake here must not end the thread: the page says what the lane does
             _log.exception("a picture could not be made. Please report it")
         handover.answer(connection, *self._told(lane, lanes, ask.after_us))
@@ -107,7 +109,7 @@ class Looking:
         known = self._shown.get(name)
         fresh = known is not None and known.seen.frame.at_us > after_us
         with suppress(Closed):
-            seen = watch.newest.take(0.0 if fresh else _WAIT_S)
+            seen = watch.newest.take(0.0 if fresh else _NEWER_S)
             if seen is not None:
                 self._made_us[name] = self._clock.boot_us()
                 self._shown[name] = self._made(name, seen)
@@ -115,7 +117,7 @@ class Looking:
     def _made(self, name: str, seen: Seen) -> _Shown:
         jpeg: bytes | None = None
         if seen.hidden.boxes is not None:
-            blur = privacy_of(self._pictures.file, self._pictures.file.lane[name]).blur
+            blur = privacy_of(self._showing.file, self._showing.file.lane[name]).blur
             jpeg = encoded(shown(seen.frame, seen.hidden, blur), _QUALITY)
         height, width = seen.frame.pixels.shape[:2]
         return _Shown(seen=seen, jpeg=jpeg or b"", width_px=width, height_px=height)
@@ -129,7 +131,7 @@ class Looking:
             lanes=lanes,
             state=state.state,
             problem=state.problem,
-            blur=privacy_of(self._pictures.file, self._pictures.file.lane[name]).blur,
+            blur=privacy_of(self._showing.file, self._showing.file.lane[name]).blur,
             models={
                 model: ModelTold(
                     runtime=one.runtime,
@@ -140,7 +142,7 @@ class Looking:
                 for model, one in state.models.items()
             },
             rates=self._rates(name),
-            shapes=shapes(self._pictures.file.lane[name]),
+            shapes=shapes(self._showing.file.lane[name]),
         )
         if new is None:
             return msgspec.structs.replace(told, why="no picture has come yet"), b""
@@ -181,7 +183,7 @@ class Looking:
             if now_us - asked_us > _WANTED_US:
                 del self._asked_us[name]
                 self._shown.pop(name, None)
-                watch = self._pictures.watches[name]
+                watch = self._showing.watches[name]
                 watch.wanted = False
                 with suppress(Closed):
                     watch.newest.take(0.0)

@@ -28,8 +28,8 @@ from agent.pipeline.health import Health
 from agent.pipeline.learn_time import LearnTime
 from agent.pipeline.lives import Lives
 from agent.pipeline.looking import Looking, open_looking
-from agent.pipeline.pictures import Pictures, check_recording
 from agent.pipeline.recorder import Recorder, open_recorder
+from agent.pipeline.showing import Showing, check_recording
 from agent.pipeline.state_file import StateFile
 from agent.pipeline.supervisor import Supervisor
 from agent.pipeline.units import KIND as UNIT
@@ -82,8 +82,8 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         learn_time = LearnTime(store, recorder, clock, hours)
         learn_time()
         snapshots = stack.enter_context(_snapshots(file, options, store, clock))
-        pictures = Pictures(file, snapshots, logger)
-        looking = Looking(pictures, lambda: supervisor.states(), clock)
+        showing = Showing(file, snapshots, logger)
+        looking = Looking(showing, lambda: supervisor.states(), clock)
 
         def take_second(second: LaneSecond) -> None:
             looking.note(second)
@@ -103,7 +103,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             active=lambda lane: _active(store, lane),
             recorder=recorder,
             place=loaded.placed,
-            pictures=pictures,
+            showing=showing,
         )
         stack.enter_context(open_looking(looking, store.folder))
         state_file = StateFile(store, clock, stop)

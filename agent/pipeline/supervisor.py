@@ -17,8 +17,8 @@ from agent.log import Repeated, fact
 from agent.pipeline.live_lane import LiveLane
 from agent.pipeline.lives import Lives
 from agent.pipeline.models import Machine
-from agent.pipeline.pictures import Pictures
 from agent.pipeline.recorder import Recorder
+from agent.pipeline.showing import Showing
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
 from agent.records import LaneSecond
@@ -83,7 +83,7 @@ class Supervisor:
         hours: Hours | None = None,
         recorder: Recorder | None = None,
         place: Callable[[Problem], Problem] = lambda problem: problem,
-        pictures: Pictures | None = None,
+        showing: Showing | None = None,
     ) -> None:
         self._file = file
         self._machine = machine
@@ -97,7 +97,7 @@ class Supervisor:
         self._hours = hours
         self._recorder = recorder
         self._place = place
-        self._pictures = pictures
+        self._showing = showing
         self._logger = logging.getLogger(__name__)
         self._faults = Repeated(self._logger)
         self._looked_us = self._awake_us = clock.boot_us()
@@ -117,7 +117,7 @@ class Supervisor:
             hours=self._hours,
             restarted=restarted,
             place=self._place,
-            pictures=self._pictures,
+            showing=self._showing,
         )
 
     def run(self, look: Callable[[], None], tell: Callable[[Mapping[str, LaneState]], None]) -> Exit:

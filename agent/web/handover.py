@@ -84,7 +84,7 @@ def ask(folder: Path, question: Ask) -> tuple[Told, bytes]:
                 told = msgspec.json.decode(stream.readline(_MOST_LINE), type=Told)
                 jpeg = stream.read(min(told.jpeg_bytes, _MOST_JPEG))
     except (FileNotFoundError, ConnectionRefusedError):
-        raise _problem(folder, "no agent runs on this data folder") from None
+        raise _problem(folder, "no agent runs on this data folder, or none that can be looked at") from None
     except PermissionError:
         raise Problem(
             where=str(folder),

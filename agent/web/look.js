@@ -52,7 +52,7 @@ async function look() {
     pause = 1500;
     told = null;
     bitmap = null;
-    byId("why").textContent = error.message === "Failed to fetch" ? "`edge-agent look` has ended." : error.message;
+    byId("why").textContent = error instanceof TypeError ? "`edge-agent look` has ended." : error.message;
     draw();
   }
   setTimeout(look, pause);

@@ -19,6 +19,7 @@ _FOLDER = Path(__file__).parent
 _STATIC = {"/look.js": "text/javascript; charset=utf-8", "/look.css": "text/css; charset=utf-8"}
 _MOST_BODY = 65_536
 _TIMEOUT_S = 15.0
+_MOST_CONNECTIONS = 24
 _HEADERS = {
     # Nothing from elsewhere, nothing in the page itself, in nobody's frame.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -82,6 +83,23 @@ class _Server(http.server.ThreadingHTTPServer):
     pages: Pages
     access: Access
 
+    def __init__(self, address: tuple[str, int], handler: type[http.server.BaseHTTPRequestHandler]) -> None:
+        self._places = threading.Semaphore(_MOST_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for each connection, but no more than the device can spare."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
     def handle_error(self, *_: Any) -> None:
         """A browser that goes away in the middle is nothing to print."""
 
@@ -121,6 +139,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         body = self.rfile.read(int(length)) if length.isdecimal() and int(length) <= _MOST_BODY else None
+        self.close_connection = body is None  # what was not read is no request
         if not self._is_called_right():
             return
         session, host = self._session(), self.headers.get("Host", "")

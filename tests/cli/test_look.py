@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -262,3 +263,29 @@ def test_many_browsers_at_once(client: Client) -> None:
     for thread in threads:
         thread.join(LIMIT_S)
     assert answers == [200] * 6
+
+
+def test_a_host_that_holds_connections_open_gets_no_more_threads_than_the_device_can_spare(
+    config: Path, running: Look
+) -> None:
+    with look(config, "--port", "0") as page:
+        address = (Client(page.url).address, Client(page.url).port)
+        held = [socket.create_connection(address, timeout=LIMIT_S) for _ in range(60)]
+        wait_for(lambda: _threads(page.process.pid) > 20, LIMIT_S, "its threads")
+        time.sleep(0.3)
+        assert _threads(page.process.pid) < 40
+        for connection in held:
+            connection.close()
+        client = Client(page.url)
+        wait_for(lambda: _answers(client), LIMIT_S, "an answer")
+
+
+def _threads(process: int) -> int:
+    return len(list(Path(f"/proc/{process}/task").iterdir()))
+
+
+def _answers(client: Client) -> bool:
+    try:
+        return client.ask("GET", "/")[0] == 403
+    except (OSError, http.client.HTTPException):
+        return False

@@ -24,7 +24,7 @@ from agent.config.read import read
         ('[snapshots]\nquota = "many"\n', "snapshots.quota"),
         (
             '[lane.yard.model.eyes]\npath = "e.tflite"\non = "faces"\n[privacy]\nblur = "faces"\nmodel = "eyes"\n',
-            'privacy.model: "eyes" looks only at what another model found',
+            'privacy.model: "eyes" looks only at parts of the picture',
         ),
     ],
 )  # fmt: skip

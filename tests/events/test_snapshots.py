@@ -14,7 +14,7 @@ import pytest
 from peers.agents import PROJECT, wait_for
 from peers.manual_clock import ManualClock
 
-from agent.events.snapshots import Config, Snapshots
+from agent.events.snapshots import Config, Snapshots, purge
 from agent.values import Bytes
 
 LIMIT_S = 10.0
@@ -149,7 +149,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from agent.clock import SystemClock
-from agent.events.snapshots import Config, Snapshots
+from agent.events.snapshots import Config, Snapshots, purge
 with Snapshots(Path(sys.argv[1]), Config(), boot=1, clock=SystemClock(), keep_free=0, free_bytes=lambda _: 10**12) as snapshots:
     number = 0
     while True:
@@ -181,3 +181,26 @@ def test_the_end_waits_for_what_was_taken(tmp_path: Path) -> None:
             snapshots.offer("yard", at_us, b"x" * 1000)
     assert len(names(tmp_path)) == 20
     assert threading.active_count() == before
+
+
+def test_a_purge_takes_what_is_older_of_all_lanes_or_of_one(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots"
+    folder.mkdir()
+    for name, utc_s in (("yard-1-1.jpg", 1_000), ("a-door-1-2.jpg", 1_000), ("yard-1-3.jpg", 3_000), ("yard-1-4.jpg", 0)):  # fmt: skip
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (utc_s, utc_s))
+    assert purge(tmp_path, 2_000, "a-door") == (1, 0)
+    assert names(tmp_path) == ["yard-1-1.jpg", "yard-1-3.jpg", "yard-1-4.jpg"]
+    assert purge(tmp_path, 2_000) == (1, 1)
+    assert names(tmp_path) == ["yard-1-3.jpg", "yard-1-4.jpg"]
+    assert purge(tmp_path / "nowhere", 2_000) == (0, 0)
+
+
+def test_what_a_purge_deletes_is_overwritten_first(tmp_path: Path) -> None:
+    (tmp_path / "snapshots").mkdir()
+    picture = tmp_path / "snapshots" / "yard-1-1.jpg"
+    picture.write_bytes(b"face" * 100)
+    os.utime(picture, (1_000, 1_000))
+    (tmp_path / "other name").hardlink_to(picture)
+    purge(tmp_path, 2_000)
+    assert (tmp_path / "other name").read_bytes() == bytes(400)

@@ -17,7 +17,7 @@ from agent.messages import event
 PROJECT = Path(__file__).parent.parent.parent
 OUTBOUND = ("messages", "sync", "summaries", "subscriber")
 # Whoever names one of these can hold a picture.
-PICTURES = {"numpy", "cv2", "PIL", "agent.events.snapshots", "agent.events.privacy", "agent.pipeline.pictures", "agent.web"}  # fmt: skip
+PICTURES = {"numpy", "cv2", "PIL", "agent.events.snapshots", "agent.events.privacy", "agent.pipeline.showing", "agent.web"}  # fmt: skip
 # Of the records that flow along a lane, what is made of words and numbers alone.
 WITHOUT_PIXELS = {"Event", "Tick"}
 # Free places of answers and ledgers: JSON, which msgspec refuses bytes no more than base64 of a few; what fills them is listed below.

@@ -19,7 +19,7 @@ from peers.runners import found
 from agent.clock import SystemClock
 from agent.config.read import read
 from agent.pipeline.looking import Looking, open_looking
-from agent.pipeline.pictures import LanePictures, Pictures
+from agent.pipeline.showing import LaneShowing, Showing
 from agent.pipeline.supervisor import LaneState, ModelState
 from agent.problems import Problem
 from agent.records import Frame, Inference
@@ -40,7 +40,7 @@ class Lane:
         path = write_config(folder, "gate-07", scene(folder, 2), lanes=("yard", "door"))
         path.write_text(path.read_text() + table)
         self.file = read(path, environment={}).file
-        self.pictures = Pictures(self.file, None, logging.getLogger("test"))
+        self.pictures = Showing(self.file, None, logging.getLogger("test"))
         state = LaneState(
             state="running", problem=None, input_at_us=1, restarts=0, refused_models=(),
             models={"view": ModelState(runtime="litert", delegate="xnnpack", sha256="0", problem=None)},
@@ -49,7 +49,7 @@ class Lane:
         self.folder = folder
         lane = self.pictures.lane("yard", {"view": ("person",)})
         assert lane is not None
-        self.lane: LanePictures = lane
+        self.lane: LaneShowing = lane
         self.at_us = SystemClock().boot_us()
 
     def give(self, result: Inference | None = PERSON) -> int:

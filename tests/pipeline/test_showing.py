@@ -23,8 +23,8 @@ from agent.events.snapshots import Snapshots
 from agent.log import Repeated
 from agent.pipeline import build
 from agent.pipeline.lane import Loop, Model
-from agent.pipeline.pictures import LanePictures, Pictures, Watch, check_recording
 from agent.pipeline.replay import replay
+from agent.pipeline.showing import LaneShowing, Showing, Watch, check_recording
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
 from agent.records import Event, Frame, Inference, LaneSecond, SampleWindow, Tick
@@ -64,7 +64,7 @@ class Lane:
         self.watch = Watch()
         self.seconds: list[LaneSecond] = []
         hiding = Hiding(Config(blur=blur), {name: ("person",) for name in answers if name != "other"})  # type: ignore[arg-type]
-        self.pictures = LanePictures(
+        self.pictures = LaneShowing(
             "yard", hiding, snapshots=self.snapshots, watch=self.watch, faults=Repeated(logging.getLogger("test"))
         )
         rules = {"seen": Rule(lane="yard", label="person", snapshot=True), "quiet": Rule(lane="yard", label="person")}
@@ -74,7 +74,7 @@ class Lane:
             self.seconds.append,
             milliseconds=lambda: 0.0,
             rules=Rules(rules, {}),
-            pictures=self.pictures,
+            showing=self.pictures,
             **settings,
         )
 
@@ -183,7 +183,7 @@ def test_the_watch_gets_what_must_be_hidden_with_the_picture(tmp_path: Path) -> 
 
 def test_a_model_that_did_not_open_is_missed_by_the_lane(tmp_path: Path) -> None:
     loaded = privately(tmp_path, '[privacy]\nblur = "persons"\n[lane.yard.model.far]\npath = "far.tflite"\n')
-    pictures = Pictures(loaded.file, None, logging.getLogger("test"))
+    pictures = Showing(loaded.file, None, logging.getLogger("test"))
     lane = pictures.lane("yard", {"view": ("person",)})
     assert lane is not None
     pictures.watches["yard"].wanted = True
@@ -195,10 +195,10 @@ def test_a_model_that_did_not_open_is_missed_by_the_lane(tmp_path: Path) -> None
 
 def test_what_the_lane_s_gate_saw_move_is_handed_over(tmp_path: Path) -> None:
     loaded = privately(tmp_path, '[lane.yard.gate]\nkind = "motion"\n')
-    pictures = Pictures(loaded.file, None, logging.getLogger("test"))
+    pictures = Showing(loaded.file, None, logging.getLogger("test"))
     shown = pictures.lane("yard", {"view": ()})
     lane, runner = loaded.file.lane["yard"], Scripted({})
-    loop = build.new_loop("yard", lane, {}, {"view": runner}, lambda _: None, Units(), pictures=shown)  # type: ignore[dict-item]
+    loop = build.new_loop("yard", lane, {}, {"view": runner}, lambda _: None, Units(), showing=shown)  # type: ignore[dict-item]
     if not hasattr(loop._gate, "boxes"):
         pytest.skip("the gate of this version does not say what moved")
     pictures.watches["yard"].wanted = True

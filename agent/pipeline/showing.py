@@ -45,7 +45,7 @@ class Watch:
         self.newest: Latest[Seen] = Latest()
 
 
-class LanePictures:
+class LaneShowing:
     """Of one run of one lane; owned by its thread. moved: what the gate saw move."""
 
     def __init__(
@@ -105,7 +105,7 @@ class LanePictures:
         return None if jpeg is None else self._snapshots.offer(self._name, frame.at_us, jpeg)
 
 
-class Pictures:
+class Showing:
     """Of the whole agent: what its lanes share. snapshots: None where none are kept (a recording, a look)."""
 
     def __init__(self, file: File, snapshots: Snapshots | None, logger: logging.Logger) -> None:
@@ -114,14 +114,14 @@ class Pictures:
         self._faults = Repeated(logger)
         self.watches = {name: Watch() for name, lane in file.lane.items() if lane.window is None}
 
-    def lane(self, name: str, labels: Mapping[str, tuple[str, ...]]) -> LanePictures | None:
+    def lane(self, name: str, labels: Mapping[str, tuple[str, ...]]) -> LaneShowing | None:
         """For a run of the lane. labels: of its models that are open. None: the lane has no pictures."""
         if name not in self.watches:
             return None
         lane = self.file.lane[name]
         whole = {model: labels.get(model) for model, config in lane.model.items() if config.on == "input"}
         lost_s = lane.tracker.lost_s if lane.tracker is not None else LOST_S
-        return LanePictures(
+        return LaneShowing(
             name,
             Hiding(privacy_of(self.file, lane), whole, lost_s),
             snapshots=self._snapshots,
