@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from agent.sources._options import for_file, for_stream
+from agent.sources._time_limited import TimeLimited
 
 OPEN_TIMEOUT_S = 4.0
 
@@ -59,8 +60,9 @@ def _opencv() -> Any:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # Else one lock is around all openings, and a camera that does not answer holds the others up for 4 s each time. FFmpeg is, since 4.0.
     os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    words = getattr(getattr(cv2, "utils", None), "logging", None)  # Debian's 4.6 has none
+    if "OPENCV_LOG_LEVEL" not in os.environ and words is not None:
+        words.setLogLevel(words.LOG_LEVEL_ERROR)
     return cv2
 
 
@@ -120,14 +122,9 @@ def open_pipeline(pipeline: str, read_timeout_s: float) -> Capture | None:
     cv2 = _opencv()
     if not has_gstreamer(cv2.getBuildInformation()):
         return None
-    options = [
-        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_TIMEOUT_S * 1000),
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(read_timeout_s * 1000),
-    ]  # fmt: skip
-    capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, options)
-    if not capture.isOpened():  # older ones do not know these options, and refuse
-        capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
-    return Capture(capture)
+    return Capture(
+        TimeLimited(lambda: cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER), open_s=OPEN_TIMEOUT_S, read_s=read_timeout_s)
+    )
 
 
 def has_gstreamer(build_information: str) -> bool:

@@ -24,11 +24,13 @@ from agent.sources._pipelines import FORMS as PIPELINES
 from agent.sources._pipelines import pipeline
 from agent.sources._reachable import check_host, no_video
 from agent.sources._snapshot import Snapshots
+from agent.sources._time_limited import left_behind
 from agent.sources._video_file import VideoFile
 from agent.values import RelativePath, Secret
 
 # OpenCV waits so long for a V4L2 device (set in _capture), for a stream as long as it is told.
 _DEVICE_TIMEOUT_S = 3.0
+_MOST_HANGING = 8  # threads that wait in GStreamer for ever
 _POS_MSEC = 0  # cv2.CAP_PROP_POS_MSEC: stream time
 
 
@@ -197,6 +199,13 @@ def _open_pipeline(config: Config, where: str) -> Capture:
             what=f"{shown(config.url)} names no camera",
             remedy="Write its number after the colon, as in jetson-csi:0",
         ) from None
+    hanging = left_behind()
+    if hanging >= _MOST_HANGING:
+        raise Problem(
+            where=place,
+            what=f"{shown(config.url)} is not tried again: {hanging} earlier attempts still hang in GStreamer",
+            remedy="Try it with gst-launch-1.0: is an element of it not installed? Then start the agent anew",
+        )
     capture = open_pipeline(text, config.stall_s)
     if capture is None:
         raise Problem(

@@ -1,4 +1,5 @@
-"""GStreamer pipelines as texts, an OpenCV without GStreamer, and what a V4L2 device is asked for. None of it ran on a board or on a device."""
+"""GStreamer pipelines as texts, an OpenCV without GStreamer, and what a V4L2 device is asked for. No board and no device ran it; a pipeline runs where OpenCV has
+GStreamer."""
 
 import threading
 
@@ -8,6 +9,7 @@ from peers.v4l2_capture import V4l2Capture
 
 from agent.clock import SystemClock
 from agent.problems import Problem
+from agent.records import Frame
 from agent.sources import camera
 from agent.sources._address import shown
 from agent.sources._capture import ask, has_gstreamer
@@ -74,6 +76,20 @@ def test_an_opencv_without_gstreamer_is_a_problem_that_names_the_package(url: st
     assert found.where == f"{WHERE}.url"
     assert found.what == f"{url} needs GStreamer, without which this OpenCV was built"
     assert "python3-opencv" in found.remedy
+
+
+@pytest.mark.skipif(
+    not has_gstreamer(cv2.getBuildInformation()), reason="this OpenCV has no GStreamer (PyPI's has none)"
+)
+def test_a_pipeline_that_runs_one_that_hangs_and_one_that_ends() -> None:
+    source = "gstreamer:videotestsrc is-live=true num-buffers=20 ! video/x-raw,width=320,height=240,framerate=25/1"
+    with camera.open_source(camera.Config(url=source), SystemClock(), threading.Event(), WHERE) as opened:
+        frames = [opened.read(1.0) for _ in range(5)]
+        with pytest.raises(Problem, match="gives no more frames"):
+            while True:
+                opened.read(1.0)
+    assert {frame.pixels.shape for frame in frames if isinstance(frame, Frame)} == {(240, 320, 3)}
+    assert "does not start" in problem_of("gstreamer:no_such_element").what
 
 
 def test_a_csi_camera_without_a_number() -> None:
