@@ -28,9 +28,11 @@ labels = "{labels}"
 score = 0.3
 [lane.shelf.tracker]
 [lane.shelf.zone.left]
-polygon = [[0.17, 0.12], [0.39, 0.12], [0.39, 0.95], [0.17, 0.95]]
+polygon = [[0.06, 0.25], [0.24, 0.25], [0.24, 0.92], [0.06, 0.92]]
 [lane.shelf.zone.right]
-polygon = [[0.62, 0.12], [0.84, 0.12], [0.84, 0.95], [0.62, 0.95]]
+polygon = [[0.75, 0.25], [0.93, 0.25], [0.93, 0.92], [0.75, 0.92]]
+[lane.shelf.mask.aisle]
+polygon = [[0.0, 0.0], [0.04, 0.0], [0.02, 0.7], [0.0, 0.7]]
 [privacy]
 blur = "persons"
 """

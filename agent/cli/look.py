@@ -4,6 +4,7 @@ People are hidden as [privacy] says. The page is on this machine alone, unless -
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from agent.cli._seconds import seconds
@@ -74,17 +75,26 @@ def run(arguments: argparse.Namespace) -> int:
     with stop_on_signals() as stop, open_agent(loaded, clock, stop) as folder:
         pages = LookPages(loaded, folder, arguments.lane or cameras[0])
         with serving(address, arguments.port, pages, access):
-            print(f"It ends by itself in {arguments.for_s / 60:g} min; Ctrl-C ends it sooner.", flush=True)
+            _print(f"It ends by itself in {arguments.for_s / 60:g} min; Ctrl-C ends it sooner.")
             clock.wait(stop, arguments.for_s)
             stop.set()
     return Exit.DONE
 
 
 def _tell(url: str, *, lan: bool) -> None:
-    """The address, and with --lan a picture of it for a telephone's camera."""
-    print(url, flush=True)
-    if lan:
-        import segno
+    """The address, and with --lan a picture of it for a telephone's camera. In one piece: the next one may come while this is printed."""
+    if not lan:
+        _print(url)
+        return
+    import io
 
-        segno.make(url, error="l", micro=False).terminal(compact=True)
-        print("This address opens one browser; the next one is printed then.", flush=True)
+    import segno
+
+    code = io.StringIO()
+    segno.make(url, error="l", micro=False).terminal(code, compact=True)
+    _print(f"{url}\n{code.getvalue()}This address opens one browser; the next one is printed then.")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Writes one zone, line or mask into a config file. Every byte that does not say where it is stays as it was: comments, order, blanks.
+"""Writes one zone, line or mask into a config file, or takes it out. Every byte that does not say where it is stays as it was: comments, order, blanks.
 
 The new text is read as the agent would read it before it takes the old one's place, at once and whole; the old one stays beside it as `.bak`.
 Imported only by `look`: a TOML parser comes with it.
@@ -53,8 +53,8 @@ def state(config: Path) -> str:
     return digest.hexdigest()
 
 
-def save(config: Path, shape: Shape, *, seen: str) -> Path:
-    """Writes it into the file that holds the lane, and returns that. seen: `state` when the page was made.
+def save(config: Path, shape: Shape, *, seen: str, remove: bool = False) -> Path:
+    """Writes it into the file that holds the lane, or takes it out of that which holds it, and returns the file. seen: `state` when the page was made.
 
     Problem: the files are not those that were seen, or cannot be written. Problems: the config would have mistakes.
     """
@@ -65,18 +65,21 @@ def save(config: Path, shape: Shape, *, seen: str) -> Path:
         raise Problems(problems)
     if shape.lane not in loaded.file.lane:
         raise _problem(config, f"there is no lane {shape.lane!r}", "Load the page again")
-    there = _is_there(loaded, shape)
+    there = shape.name in getattr(loaded.file.lane[shape.lane], shape.kind, {})
+    if remove and not there:
+        raise _problem(config, f"the lane {shape.lane} has no {shape.kind} {shape.name!r}", "Load the page again")
     path = loaded.origins.path((*shape.key, next(iter(shape.values()))) if there else ("lane", shape.lane))
     old = path.read_bytes()
-    new = edited(old, shape)
+    new = without(old, shape) if remove else edited(old, shape)
     after, problems = examine(config, on_this_machine=False, instead={path: new})
     if after is None:
         raise Problems(problems)
-    if after.effective != _wanted(loaded, shape):
-        text = f"[{'.'.join(map(str, shape.key))}] " + " ".join(
-            f"{key} = {value}" for key, value in shape.values().items()
-        )
-        raise _problem(path, "the file says it in a form that cannot be changed from here", f"Write it by hand: {text}")
+    if after.effective != _wanted(loaded, shape, remove=remove):
+        text = f"[{'.'.join(map(str, shape.key))}]"
+        if not remove:
+            text += " " + " ".join(f"{key} = {value}" for key, value in shape.values().items())
+        how = "Take it out by hand" if remove else "Write it by hand"
+        raise _problem(path, "the file says it in a form that cannot be changed from here", f"{how}: {text}")
     _replace(path, old, new)
     return path
 
@@ -111,6 +114,21 @@ def edited(content: bytes, shape: Shape) -> bytes:
         changes.append((at, at, begins + b"".join(line + newline for line in missing)))
     for start, end, new in sorted(changes, reverse=True):
         content = content[:start] + new + content[end:]
+    return content
+
+
+def without(content: bytes, shape: Shape) -> bytes:
+    """The file without the shape's lines; as it was, where they are part of others."""
+    tables, values = _places(content)
+    table = tables.get(shape.key)
+    spans = [(_header(table).start_byte, _last_byte(table))] if table is not None else []
+    if table is None:
+        spans = [(pair.start_byte, pair.end_byte) for key, pair in values.items() if key[:4] == shape.key]
+    for start, end in sorted(spans, reverse=True):
+        line = content.rfind(b"\n", 0, start) + 1
+        if content[line:start].strip(b" \t["):
+            return content  # something else begins this line
+        content = content[:line] + content[_line_end(content, end) :]
     return content
 
 
@@ -168,19 +186,19 @@ def _point(point: tuple[float, float]) -> str:
     return f"[{', '.join(repr(round(float(share), _DIGITS)) for share in point)}]"
 
 
-def _is_there(loaded: Loaded, shape: Shape) -> bool:
-    return shape.name in getattr(loaded.file.lane[shape.lane], shape.kind, {})
-
-
-def _wanted(loaded: Loaded, shape: Shape) -> dict[str, Any]:
-    """The config as it is, with the shape."""
+def _wanted(loaded: Loaded, shape: Shape, *, remove: bool) -> dict[str, Any]:
+    """The config as it is, with the shape, or without it."""
     wanted: dict[str, Any] = dict(loaded.effective)
     table = wanted
-    for part in map(str, shape.key):
+    for part in map(str, shape.key[:3]):
         table[part] = dict(table.get(part, {}))
-        table = table[part]
-    for name, text in shape.values().items():
-        table[name] = tomllib.loads(f"value = {text}")["value"]
+        before, table = table, table[part]
+    if not remove:
+        table[shape.name] = {name: tomllib.loads(f"value = {text}")["value"] for name, text in shape.values().items()}
+        return wanted
+    del table[shape.name]
+    if not table:
+        del before[shape.kind]
     return wanted
 
 

@@ -100,9 +100,11 @@ def _that_fits(rows: list[Row], state: states.State, month_bytes: int) -> states
 def event_bytes(file: File) -> int:
     """One event message on the link."""
     lane = max(file.lane, key=len)
+    media = event.Media(ref=f"snapshots/{lane}-100-{10**12}.jpg", digest=f"sha256:{'0' * 64}", bytes=48_122)
     body = event.Event(
         **_head(file, f"event/{lane}"), t=(_AT, _AT), rule=max(file.rule, key=len, default="rule"), sev="warn", phase="start",
-        track=None, model="model", label="person", score=0.91, box=(0.4131, 0.2212, 0.5501, 0.8012), zone=None, media=None,
+        track=None, model="model", label="person", score=0.91, box=(0.4131, 0.2212, 0.5501, 0.8012), zone=None,
+        media=media if any(rule.snapshot for rule in file.rule.values()) else None,
     )  # fmt: skip
     return _message(file, f"live/event/{lane}", encode(body))
 

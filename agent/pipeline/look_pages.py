@@ -25,6 +25,7 @@ from agent.web.server import Drawn
 
 _MEMORY = Path("/dev/shm")  # noqa: S108  results of an agent of one's own never reach the medium
 _END_S = 10.0
+_POLL_S = 0.05
 
 
 class LookPages:
@@ -55,12 +56,13 @@ class LookPages:
         }
 
     def save(self, drawn: Drawn) -> str:
-        if drawn.kind not in get_args(edit.Kind) or (drawn.kind == "line" and len(drawn.points) != 2):
+        line = drawn.kind == "line" and not drawn.remove
+        if drawn.kind not in get_args(edit.Kind) or (line and len(drawn.points) != 2):
             raise _problem("this is neither a zone nor a line nor a mask")
         shape = edit.Shape(drawn.lane, drawn.kind, drawn.name, drawn.points)  # type: ignore[arg-type]
         with self._saving:
-            path = edit.save(self._loaded.path, shape, seen=drawn.seen)
-        return f"{drawn.kind} {drawn.name} is in {path}. It holds from the agent's next start on."
+            path = edit.save(self._loaded.path, shape, seen=drawn.seen, remove=drawn.remove)
+        return f"{drawn.kind} {drawn.name} is {'out of' if drawn.remove else 'in'} {path}. It holds from the agent's next start on."
 
 
 class Folder:
@@ -96,13 +98,14 @@ def open_agent(loaded: Loaded, clock: Clock, stop: threading.Event) -> Iterator[
     if lock_holder(data) is not None:
         yield Folder(data, None, stop)
         return
+    cameras = [name for name, lane in loaded.file.lane.items() if lane.window is None]
     own_stop, failed = threading.Event(), list[BaseException]()
     with tempfile.TemporaryDirectory(prefix="edge-agent-look-", dir=_MEMORY if _MEMORY.is_dir() else None) as scratch:
 
         def live() -> None:
             try:
                 options = Options(data=Path(scratch), offline=True)
-                run_agent(loaded, options, clock=clock, stop=own_stop)
+                run_agent(loaded.only(cameras), options, clock=clock, stop=own_stop)
             except BaseException as error:  # noqa: BLE001  told by who waits
                 failed.append(error)
                 stop.set()
@@ -110,6 +113,8 @@ def open_agent(loaded: Loaded, clock: Clock, stop: threading.Event) -> Iterator[
         thread = threading.Thread(target=live, name="look-agent")
         thread.start()
         try:
+            while not (Path(scratch) / handover.SOCKET).exists() and not clock.wait(stop, _POLL_S):
+                pass  # it opens its store and reads its models
             yield Folder(data, Path(scratch), own_stop)
         finally:
             own_stop.set()

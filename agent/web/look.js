@@ -284,6 +284,7 @@ function begin(kind, name, points) {
 function ready() {
   byId("drawing").hidden = !draft;
   canvas.className = draft ? "drawing" : "";
+  byId("remove").hidden = !draft || !(byId("name").value in inFile.shapes[draft.kind]);
   const enough = draft && (draft.kind === "line" ? draft.points.length === 2 : draft.points.length >= 3);
   byId("save").disabled = !enough || !/^[a-z0-9][a-z0-9_-]{0,62}$/.test(byId("name").value);
   if (!draft) byId("hint").textContent = "";
@@ -295,9 +296,9 @@ function say(text, bad) {
   byId("said").className = bad ? "bad" : "";
 }
 
-async function save() {
+async function save(remove) {
   const { kind, points } = draft;
-  const body = { lane, kind, name: byId("name").value, points, seen: inFile.seen };
+  const body = { lane, kind, name: byId("name").value, points, seen: inFile.seen, remove };
   byId("save").disabled = true;
   try {
     const answer = await fetch("shapes", { method: "POST", headers: { "X-Look": csrf, "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -316,7 +317,8 @@ for (const kind of KINDS) byId(`draw-${kind}`).addEventListener("click", () => b
 byId("undo").addEventListener("click", () => { draft.points.pop(); ready(); });
 byId("turn").addEventListener("click", () => { draft.points.reverse(); ready(); });
 byId("cancel").addEventListener("click", () => { draft = null; ready(); });
-byId("save").addEventListener("click", save);
+byId("save").addEventListener("click", () => save(false));
+byId("remove").addEventListener("click", () => save(true));
 byId("name").addEventListener("input", ready);
 byId("lane").addEventListener("change", () => choose(byId("lane").value).then(() => { draft = null; ready(); }));
 look();

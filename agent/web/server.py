@@ -32,13 +32,14 @@ _HEADERS = {
 
 
 class Drawn(msgspec.Struct, frozen=True, kw_only=True):
-    """A shape that somebody drew. seen: which state of the config files he drew it on."""
+    """A shape that somebody drew. seen: which state of the config files he drew it on. remove: he wants it gone."""
 
     lane: str
     kind: str
     name: str
     points: list[tuple[float, float]]
     seen: str
+    remove: bool = False
 
 
 class Pages(Protocol):

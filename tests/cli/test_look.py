@@ -17,7 +17,7 @@ from peers.agents import agent, scene, wait_for, write_config
 from peers.looks import Look, look
 
 from agent.problems import Exit
-from agent.store.folder import lock_holder
+from agent.web.handover import SOCKET
 
 LIMIT_S = 40.0
 
@@ -58,6 +58,9 @@ class Client:
         length = int.from_bytes(content[:4], "big")
         return json.loads(content[4 : 4 + length]), content[4 + length :]
 
+    def has_picture(self) -> bool:
+        return self.ask("GET", "/view")[0] == 200 and bool(self.view()[1])
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -68,7 +71,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def running(config: Path) -> Iterator[Look]:
     with agent(config), look(config, "--port", "0") as page:
-        wait_for(lambda: lock_holder(config.parent / "data") is not None, LIMIT_S, "the agent")
+        wait_for(lambda: (config.parent / "data" / SOCKET).exists(), LIMIT_S, "the agent")
         yield page
 
 
@@ -190,13 +193,13 @@ def test_without_an_agent_it_has_one_of_its_own_that_leaves_nothing_and_steps_ba
     with look(config, "--port", "0") as page:
         client = Client(page.url)
         client.enter()
-        wait_for(lambda: client.ask("GET", "/view")[2][200:], LIMIT_S, "a picture of its own agent")
-        kept = [path.name for path in (config.parent / "data").iterdir()]
-        assert kept == ["cache"]  # what is remembered of models, as with every command that runs one
+        wait_for(client.has_picture, LIMIT_S, "a picture of its own agent")
+        kept = {path.name for path in (config.parent / "data").glob("*")}
+        assert kept <= {"cache"}  # what is remembered of models, as with every command that runs one
         with agent(config):
-            wait_for(lambda: lock_holder(config.parent / "data") is not None, LIMIT_S, "the agent")
+            wait_for(lambda: (config.parent / "data" / SOCKET).exists(), LIMIT_S, "the agent")
             wait_for(lambda: client.ask("GET", "/view")[0] == 200 and any("has the cameras now" in line for line in page.errors), LIMIT_S, "the change")  # fmt: skip
-            wait_for(lambda: client.ask("GET", "/view")[2][200:], LIMIT_S, "a picture of the agent")
+            wait_for(client.has_picture, LIMIT_S, "a picture of the agent")
         status, _, said = client.ask("GET", "/view")
         assert (status, "no agent runs" in json.loads(said)["said"]) == (409, True)
         assert page.end() == 0

@@ -1,5 +1,6 @@
 """`edge-agent purge`: what was before a day goes, told by its reason, and its bytes are gone from the file."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -141,3 +142,14 @@ def test_a_running_agent_is_named(config: Path, capsys: pytest.CaptureFixture[st
     ):
         assert purge(config) == Exit.STORE
     assert "process" in capsys.readouterr().err
+
+
+def test_snapshots_of_the_days_before_go_too(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = config.parent / "data" / "snapshots"
+    folder.mkdir()
+    for name, utc_s in (("yard-1-1.jpg", 1_795_000_000), ("yard-1-2.jpg", 1_795_600_000)):
+        (folder / name).write_bytes(b"picture")
+        os.utime(folder / name, (utc_s, utc_s))
+    assert main(["purge", str(config), "--before", "2026-11-24", "--yes"]) == Exit.DONE
+    assert [path.name for path in folder.iterdir()] == ["yard-1-2.jpg"]
+    assert "1 snapshots" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.edit import Shape, edited, save, state
+from agent.config.edit import Shape, edited, save, state, without
 from agent.config.file import Lane
 from agent.config.read import read
 from agent.problems import Problem, Problems
@@ -221,3 +221,42 @@ def test_wherever_notes_stand_all_lines_but_the_shape_s_stay(
     assert all(line in there for line in kept)
     wanted = [[round(x, 4), round(y, 4)] for x, y in points]
     assert tomllib.loads(after)["lane"][lane]["zone"][name]["polygon"] == wanted
+
+
+def removed(config: Path, one: Shape) -> str:
+    save(config, one, seen=state(config), remove=True)
+    return config.read_text()
+
+
+def test_a_zone_goes_with_its_lines_and_nothing_else(config: Path) -> None:
+    old = (
+        "[lane.yard.zone.dock]\n# clockwise\npolygon = [[0.1, 0.2], [0.5, 0.2], [0.5, 0.9]]   # measured on the spot\n"
+    )
+    assert removed(config, shape()) == TEXT.replace(old, "")
+    assert "zone" not in read(config).effective["lane"]["yard"]
+
+
+def test_what_was_added_and_taken_out_again_leaves_the_file_as_it_was(config: Path) -> None:
+    for one in (shape("gate"), shape("street", "door", "mask")):
+        saved(config, one)
+        assert removed(config, one) == TEXT
+
+
+def test_a_zone_that_a_rule_names_stays(config: Path) -> None:
+    config.write_text(TEXT + '[rule.somebody]\nlane = "yard"\nlabel = "face"\nzone = "dock"\n')
+    before = config.read_text()
+    with pytest.raises(Problems, match=r"rule\.somebody\.zone"):
+        removed(config, shape())
+    assert config.read_text() == before
+
+
+def test_a_zone_that_is_not_there_is_not_taken_out(config: Path) -> None:
+    with pytest.raises(Problem, match="has no zone 'gate'"):
+        removed(config, shape("gate"))
+
+
+def test_a_zone_by_dotted_keys_goes_too_and_one_in_an_inline_table_stays() -> None:
+    dotted = b"[lane.yard]\nzone.dock.polygon = [[0, 0], [1, 0], [1, 1]] # x\nsummaries = []\n"
+    assert without(dotted, shape()) == b"[lane.yard]\nsummaries = []\n"
+    inline = b"[lane.yard]\nzone = {dock = {polygon = [[0, 0], [1, 0], [1, 1]]}}\n"
+    assert without(inline, shape()) == inline

@@ -15,7 +15,7 @@ from peers.mosquitto import Broker, mosquitto
 from peers.running_sync import syncing
 
 from agent.config.file import File
-from agent.config.forecast import Forecast, Row, forecast
+from agent.config.forecast import Forecast, Row, event_bytes, forecast
 from agent.config.read import read
 from agent.pipeline.health import Health
 from agent.records import LaneSecond
@@ -165,3 +165,9 @@ def test_a_device_sends_what_was_forecast(tmp_path: Path, secure: bool) -> None:
     expected = sum(row(told, name).messages for name in ("summary/yard/m1", "summary/yard/h1", "health"))
     assert items == pytest.approx(expected * MINUTES / MONTH_MINUTES, abs=3)
     assert used == pytest.approx(sum(parts.values()), rel=0.2), parts
+
+
+def test_an_event_that_names_a_picture_costs_more(tmp_path: Path) -> None:
+    rule = '[rule.seen]\nlane = "yard"\nlabel = "face"\n'
+    plain, named = (event_bytes(config(tmp_path, more=rule + more)) for more in ("", "snapshot = true\n"))
+    assert 120 <= named - plain <= 200

@@ -43,8 +43,7 @@ def noise(seed: int = 1) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
 class Refusing:
     """A gate that holds everything back."""
 
-    quiet = True
-    warm = False
+    warm = quiet = False
     boxes = np.zeros((0, 4), np.float32)
 
     def take(self, record: Frame | SampleWindow) -> bool:

@@ -110,6 +110,16 @@ def test_a_zone_that_is_there_is_changed(window: Browser, config: Path) -> None:
     assert "[lane.yard.zone.dock]  # the first one\n" in config.read_text()
 
 
+def test_a_zone_is_taken_out(window: Browser, config: Path) -> None:
+    assert window.run("return document.getElementById('remove').hidden")
+    window.run("[...document.querySelectorAll('#shapes li')].find((one) => one.innerText.includes('moved')).querySelector('button').click()")  # fmt: skip
+    window.click("remove")
+    said = window.wait_for(f"{SAID}.includes('out of') && {SAID.removeprefix('return ')}", LIMIT_S)
+    assert said == f"zone moved is out of {config}. It holds from the agent's next start on."
+    assert "moved" not in config.read_text()
+    assert "moved" not in window.text("shapes")
+
+
 def test_a_mask_drawn_with_a_finger(window: Browser, config: Path) -> None:
     window.click("draw-mask")
     wanted = [(0.1, 0.6), (0.3, 0.6), (0.3, 0.9)]
