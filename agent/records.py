@@ -18,12 +18,14 @@ class Frame(Record, frozen=True, kw_only=True, dict=True):
     """One picture, as its source has it: bgr (height, width, 3) uint8, or i420 (height * 3 / 2, width) uint8: Y plane, then U and V, of half the
     width and height, side by side in memory (video range, as cameras send it; width and height even).
 
-    encoded: the camera's own JPEG, where the source has it.
+    encoded: the camera's own JPEG, where the source has it. small_luma: (smaller height, smaller width) uint8, the brightness of the same picture,
+    where the camera scales it itself.
     """
 
     bgr: "NDArray[np.uint8] | None" = None
     i420: "NDArray[np.uint8] | None" = None
     encoded: bytes | None = None
+    small_luma: "NDArray[np.uint8] | None" = None
 
     @cached_property
     def pixels(self) -> "NDArray[np.uint8]":
@@ -37,7 +39,9 @@ class Frame(Record, frozen=True, kw_only=True, dict=True):
 
     @property
     def luma(self) -> "NDArray[np.uint8] | None":
-        """(height, width) uint8, where the source has it at no cost."""
+        """Uint8, of the picture's size or smaller, where the source has it at no cost."""
+        if self.small_luma is not None:
+            return self.small_luma
         return None if self.i420 is None else self.i420[: self.i420.shape[0] * 2 // 3]
 
 
@@ -158,15 +162,39 @@ class Event(Record, frozen=True, kw_only=True):
     score: float | None = None
     box: tuple[float, float, float, float] | None = None
     zone: str | None = None
+    line: str | msgspec.UnsetType = msgspec.UNSET
     track: int | None = None
     snapshot: bool = False
     media: Media | None = None
+
+
+class Crossing(Record, frozen=True, kw_only=True):
+    """What a tracked object did, each once. at_us: when it was so first, which may lie before the lane's previous tick.
+
+    kind: born (got its number), entered and left (a zone), in and out (over a line); after a restart that it did not outlive: interrupted (the
+    object), interrupted_in (in a zone). place: the zone or line. dwell_us: how long it was in the zone.
+    """
+
+    kind: str
+    track: int
+    model: str
+    label: str
+    place: str | None = None
+    dwell_us: int | None = None
+
+
+class Live(msgspec.Struct, frozen=True, kw_only=True):
+    """Objects of a lane when it last closed a tick. same_boot: boot time has gone on since."""
+
+    state: bytes
+    same_boot: bool
 
 
 class LaneSecond(msgspec.Struct, frozen=True, kw_only=True):
     """All that a lane did since its previous tick, in order: one job for the store, whole or not at all.
 
     seen = gated + inferred + failed + dropped. models: per model (inferred, failed). latencies: per model log bins of milliseconds.
+    occupied: zone → label → objects in it at the tick. live: the objects that go on after it, to be kept for a restart; b"": none, None: as before.
     """
 
     lane: str
@@ -180,6 +208,9 @@ class LaneSecond(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, tuple[int, int]]
     measured: dict[str, tuple[int, float, float, float, float]]
     latencies: dict[str, dict[int, int]]
+    crossings: tuple[Crossing, ...] = ()
+    occupied: dict[str, dict[str, int]] = {}
+    live: bytes | None = None
 
 
 # What a source hands to its mailbox, and a recording to its lane.

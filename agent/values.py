@@ -9,8 +9,10 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)\s*")
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*")
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 _UNITS = {"B": 1, "kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "TB": 1_000_000_000_000}
+TIME_OF_DAY_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
+TimeOfDay = Annotated[str, Meta(pattern=TIME_OF_DAY_PATTERN)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Point = tuple[Ratio, Ratio]
 Polygon = Annotated[tuple[Point, ...], Meta(min_length=3)]

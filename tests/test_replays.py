@@ -119,7 +119,7 @@ def test_stall_and_restart() -> None:
     gaps = {line["why"] for line in taken if line["k"] == "gap"}
     assert {"stall", "restart", "recorder"} <= gaps
     # The event that had started goes on over the restart; what the broken lane had not counted yet is in no row.
-    assert events("stall-and-restart") == [("lens-covered", "start")]
+    assert events("stall-and-restart") == [("lens-covered", "start"), ("picture-covered", "start")]
     frames = sum(line["k"] == "frame" for line in taken)
     inferred = sum(tick["inferred"] for tick in kinds("stall-and-restart", "tick"))
     assert 0 < frames - inferred < 8

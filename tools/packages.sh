@@ -19,6 +19,14 @@ need mkfs.ext4 e2fsprogs "power cuts, and what wears the disk"
 if command -v cc >/dev/null 2>&1 || [ -n "$missing" ]; then
   [ -e /usr/include/stdio.h ] || { missing="$missing libc6-dev"; echo "packages: libc6-dev is missing (the firmware built for this machine)" >&2; }
 fi
+# A camera with H.264: GStreamer's RTSP server, driven by the system's own Python.
+for part in python3-gi:/usr/lib/python3/dist-packages/gi gir1.2-gst-rtsp-server-1.0:'/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib' \
+  gstreamer1.0-plugins-base:'/usr/lib/*/gstreamer-1.0/libgstapp.so' gstreamer1.0-plugins-good:'/usr/lib/*/gstreamer-1.0/libgstrtp.so' \
+  gstreamer1.0-plugins-bad:'/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so' gstreamer1.0-plugins-ugly:'/usr/lib/*/gstreamer-1.0/libgstx264.so'; do
+  # shellcheck disable=SC2086
+  set -- ${part#*:}
+  [ -e "$1" ] || { missing="$missing ${part%%:*}"; echo "packages: ${part%%:*} is missing (RTSP cameras with H.264)" >&2; }
+done
 set -- /usr/lib/*/libvulkan.so.1
 [ -e "$1" ] || { missing="$missing libvulkan1"; echo "packages: libvulkan1 is missing (models on a GPU)" >&2; }
 # A browser for the local page; SwiftShader, a Vulkan driver that computes on the CPU, comes with it.

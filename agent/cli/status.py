@@ -24,6 +24,16 @@ _REMOVED = {
     "undated": "without a time",
     "open": "their windows were open",
 }
+# What is the matter with the camera's picture, for people.
+_PICTURE = {
+    "black": "the picture is black",
+    "white": "the picture is white",
+    "covered": "something covers the lens",
+    "frozen": "the picture is frozen",
+    "defocused": "the picture is out of focus",
+    "moved": "the camera was moved",
+    "night": "the camera is in night vision",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +126,7 @@ def _lane(vitals: dict[str, Any], told: dict[str, Any], running: bool, blind_s: 
         **vitals,
         "state": state,
         "blind": blind,
+        "picture": list(told.get("picture") or ()),
         "problems": list(dict.fromkeys(problem for problem in problems if problem)),
         "delegates": models,
     }
@@ -157,6 +168,7 @@ def describe(found: dict[str, Any]) -> str:
         notes = [f"{model} on {delegate}" for model, delegate in lane["delegates"].items()]
         notes += [f"{lane[key]} {word} in the last hour" for key, word in
                   (("failed_hour", "failed"), ("dropped_hour", "dropped"), ("unstored_hour", "not stored")) if lane[key]]  # fmt: skip
+        notes += [_PICTURE.get(one, one) for one in lane["picture"]]
         notes += lane["problems"]
         lines += [f"  {note}" for note in notes]
     lines += ["", f"link: {_link_line(found)}"]

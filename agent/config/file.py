@@ -12,6 +12,7 @@ from agent.events import privacy as privacy_settings
 from agent.events import rules
 from agent.events import settings as event_settings
 from agent.events import snapshots as snapshot_settings
+from agent.health import settings as health_settings
 from agent.inference import model
 from agent.sources import masking
 from agent.store import settings as store_settings
@@ -54,6 +55,13 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         RelativePath,
         Meta(description="Folder of the store and what else the agent writes. Fetched models lie in the user's cache."),
     ]
+    timezone: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description='Its time zone, as "Europe/Berlin", for rules that hold at some hours only. All else is in UTC.',
+        ),
+    ] = "UTC"
     runtime: Annotated[
         Literal["auto", "litert", "tflite-runtime"],
         Meta(description='What runs the models: "auto" takes LiteRT, and tflite-runtime where only that is installed.'),
@@ -96,7 +104,22 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="Follows what the models find from input to input: each object gets a number; left out: none does."
         ),
     ] = None
-    zone: Annotated[dict[Name, rules.Zone], Meta(description="Areas of the picture that rules can name.")] = {}
+    picture: Annotated[
+        health_settings.Picture,
+        Meta(
+            description="What is told of the camera's picture itself: covered, frozen, moved. Lanes with a camera only."
+        ),
+    ] = health_settings.Picture()
+    zone: Annotated[
+        dict[Name, event_settings.Zone],
+        Meta(
+            description="Areas of the picture: who enters, leaves and stays in them is counted, and rules can name them."
+        ),
+    ] = {}
+    line: Annotated[
+        dict[Name, event_settings.Line],
+        Meta(description="Lines in the picture: who crosses them is counted, each way, and rules can name them."),
+    ] = {}
     mask: Annotated[
         dict[Name, masking.Mask],
         Meta(
@@ -107,6 +130,11 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         privacy_settings.Config | None,
         Meta(description="What its pictures show of people, in place of the table [privacy]; left out: that one."),
     ] = None
+
+    @property
+    def follows(self) -> event_settings.Tracker | None:
+        """How its objects are followed: zones and lines count objects, so they need it."""
+        return self.tracker or (event_settings.Tracker() if self.zone or self.line else None)
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

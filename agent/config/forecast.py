@@ -188,6 +188,7 @@ def _labels(file: File, name: str, model: str) -> list[str]:
 
 def _summary(file: File, name: str, lane: Lane, grain_s: int) -> summary.Summary:
     more = grain_s > 60
+    seen = list(dict.fromkeys(label for model in lane.model for label in _labels(file, name, model)))
     bins = _BINS_MORE if more else _BINS_MINUTE
     scale = max(1, grain_s // 60)
     sensors = {axis: summary.Reading(n=60_000 * scale, sum=-12345.678901234, sq=12345.678901234, min=-1.234567, max=1.234567, unit="m/s2")
@@ -198,14 +199,23 @@ def _summary(file: File, name: str, lane: Lane, grain_s: int) -> summary.Summary
         fr=summary.Inputs(seen=1_500 * scale, gated=1_203 * scale, inf=295 * scale, drop=2, fail=0),
         models={
             model: summary.ModelCounts(
-                sha=_SHA, inf=295 * scale, n=dict.fromkeys(_labels(file, name, model), 12 * scale), uniq={},
+                sha=_SHA, inf=295 * scale, n=dict.fromkeys(_labels(file, name, model), 12 * scale),
+                uniq={} if lane.follows is None else dict.fromkeys(_labels(file, name, model), 5 * scale),
                 lat=summary.Latency(p50=14.637, p95=21.243, sk=summary.Sketch(g=0.02, b=[(118 + one, 3 * scale) for one in range(bins)])),
             )
             for model in lane.model
         },
+        zone=dict.fromkeys(lane.zone, dict.fromkeys(seen, _stays(scale))) or UNSET,
+        line=dict.fromkeys(lane.line, dict.fromkeys(seen, summary.LineCounts(in_=4 * scale, out=3 * scale))) or UNSET,
         sens=sensors or UNSET,
         cost=summary.Cost(j=None, tx=None, rx=None, alt=None if lane.window is not None else 30_000_000 * scale),
     )  # fmt: skip
+
+
+def _stays(scale: int) -> summary.ZoneCounts:
+    return summary.ZoneCounts(
+        in_=3 * scale, out=2 * scale, now=1, dwell=summary.Dwell(n=5, sum=71.234 * scale, max=31.012)
+    )
 
 
 def _streams(file: File) -> list[str]:

@@ -50,7 +50,11 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     def only(self, lanes: Collection[str]) -> "Loaded":
         """With these lanes and the rules that name them."""
         kept = {name: lane for name, lane in self.file.lane.items() if name in lanes}
-        rules = {name: rule for name, rule in self.file.rule.items() if rule.lane in lanes}
+        rules = {
+            name: rule
+            for name, rule in self.file.rule.items()
+            if {rule.lane, *(also.lane for also in rule.with_)} <= set(lanes)
+        }
         effective = {**self.effective, "lane": {name: self.effective["lane"][name] for name in kept}}
         if "rule" in effective:
             effective["rule"] = {name: self.effective["rule"][name] for name in rules}

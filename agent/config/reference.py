@@ -13,6 +13,8 @@ from agent.config import kinds
 from agent.config.file import Device, File, Lane
 from agent.config.walk import bounds
 from agent.events import privacy, rules, snapshots
+from agent.events import settings as event_settings
+from agent.health import settings as health_settings
 from agent.inference import model
 from agent.sources import masking
 from agent.store import settings as store_settings
@@ -58,7 +60,14 @@ def config_page() -> str:
         model.Config,
     )
     lines += ["`decoder` is one of:", "", *decoders, ""]
-    lines += _section("`[lane.NAME.zone.NAME]`", "An area of the picture.", rules.Zone)
+    lines += _section(
+        "`[lane.NAME.picture]`",
+        "Whether the camera's picture can be believed, in `status`, health messages and events of the rules `picture-…` (docs/gate.md).",
+        health_settings.Picture,
+    )
+    lines += _section("`[lane.NAME.tracker]`", "How its objects are followed.", event_settings.Tracker)
+    lines += _section("`[lane.NAME.zone.NAME]`", "An area of the picture.", event_settings.Zone)
+    lines += _section("`[lane.NAME.line.NAME]`", "A line in the picture.", event_settings.Line)
     lines += _section("`[lane.NAME.mask.NAME]`", "An area that is black from where the picture comes in.", masking.Mask)
     lines += _section("`[rule.NAME]`", "When an event starts and ends.", rules.Config)
     lines += _section(

@@ -16,16 +16,20 @@ from agent.config import kinds
 from agent.config.file import Kind
 from agent.config.redact import redacted, without_password
 from agent.config.secret import SecretError, read_secret
-from agent.values import NAME_PATTERN, RelativePath, Secret, convert
+from agent.values import NAME_PATTERN, TIME_OF_DAY_PATTERN, RelativePath, Secret, convert
 
 Key = tuple[str | int, ...]
 
 _PATTERNS = {
     NAME_PATTERN: "a name of a-z, 0-9, _ and -, at most 63 long, that begins with a letter or a digit",
+    TIME_OF_DAY_PATTERN: "a time of the day, as 06:30 or 22:00",
     r"^[0-9a-f]{64}$": "64 digits of 0-9 and a-f",
+    r"^rtsps?://": "an address that begins with rtsp:// (or rtsps://)",
     r"^mqtts?://": "an address that begins with mqtts:// (or mqtt://)",
     r"^(m1|h1|d1|s[1-9][0-9]{0,4})$": "m1, h1, d1, or s and a number of seconds, as s10",
 }
+# Addresses of a camera that are neither a path nor `scheme://`.
+_PIPELINES = ("gstreamer:", "jetson-csi:")
 _TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "a text"), (dict, "a table"), (list, "a list"),
 )  # fmt: skip
@@ -90,13 +94,11 @@ class Walk:
         secrets = {name for name, field in fields.items() if _is_secret(field.type)}
         for name in value:
             if name in secrets:
-                self.note(
-                    (*key, name),
-                    "a secret does not stand in the config file",
-                    f"Write it to a file and name that in {name}_file.",
-                )
+                remedy = f"Write it to a file and name that in {name}_file."
+                self.note((*key, name), "a secret does not stand in the config file", remedy)
             elif name not in fields and name not in besides:
-                self._unknown(kind.cls, name, [*(fields.keys() - secrets), *besides], key)
+                remedy = did_you_mean(name, [*(fields.keys() - secrets), *besides], "Keys here")
+                self.note((*key, name), "is no key of this table", remedy)
         built: dict[str, Any] = {}
         for name, field in fields.items():
             if name in secrets:
@@ -107,23 +109,13 @@ class Walk:
                 built[name] = self.take(field.type, value[name], (*key, name))
             elif field.required:
                 built[name] = self.note((*key, name), "is missing", f"Add it: {_description(field.type)}")
-        return kind.cls(**built)
-
-    def _unknown(self, table: type, name: str, known: Iterable[str], key: Key) -> None:
-        if table.__name__ == "Lane" and name == "line":
-            self.note(
-                (*key, name),
-                "counting lines are not in this version",
-                "Take the table out; zones and rules work.",
-            )
-        else:
-            self.note((*key, name), "is no key of this table", did_you_mean(name, known, "Keys here"))
+        return kind.cls(**{fields[name].name if name in fields else name: value for name, value in built.items()})
 
     def _of_kind(self, room: str, value: Any, key: Key) -> Any:
         if not isinstance(value, dict):
             return self._wrong_type("a table", value, key)
-        known, name = kinds.kinds(room), value.get("kind")
-        if name is None:
+        known = kinds.kinds(room)
+        if (name := value.get("kind")) is None:
             return self.note((*key, "kind"), "is missing", f"Add it, one of {_listed(known)}.")
         if not isinstance(name, str) or name not in known:
             return self.note((*key, "kind"), f"{shown(name)} is no kind", did_you_mean(str(name), known, "Kinds"))
@@ -137,8 +129,14 @@ class Walk:
 
     def _place(self, url: str, key: Key) -> Any:
         """A URL as it is, without a password; a path from the folder of the file that names it."""
-        if "://" not in url:
+        if "://" not in url and not url.startswith(_PIPELINES):
             return str(absolute(url, self._folder(key)))
+        if url.startswith("gstreamer:") and redacted(bare := url.replace("={password}", "")) != bare:
+            return self.note(
+                key,
+                "holds a password",
+                "Write {password} in its place: it comes from the file that password_file names.",
+            )
         if without_password(url) != url:
             return self.note(
                 key,
@@ -222,8 +220,8 @@ class Walk:
 
     def _wrong_type(self, wanted: str, value: Any, key: Key) -> Any:
         found = next((text for kind, text in _TYPES if isinstance(value, kind)), "a date or time")
-        amount = "" if isinstance(value, dict | list) else f" ({shown(value)})"
-        return self.note(key, f"is {found}{amount}", f"It must be {wanted}.")
+        found += "" if isinstance(value, dict | list) else f" ({shown(value)})"
+        return self.note(key, f"is {found}", f"It must be {wanted}.")
 
     def _secret(self, table: dict[str, Any], key: Key, name: str) -> Any:
         file, variable = table.get(f"{name}_file"), table.get(f"{name}_env")

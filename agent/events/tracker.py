@@ -6,11 +6,13 @@ left and were seen a moment ago; only sure ones begin tracks. Where a track is e
 in seconds, too. Matching is greedy, the best overlap first: on crowds of pedestrians no worse than the optimal assignment, and it needs no SciPy.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from agent.events import _overlap
+from agent.events.counting import Born
 from agent.events.settings import Tracker as Config
 
 if TYPE_CHECKING:
@@ -28,18 +30,49 @@ _OVERLAP, _OVERLAP_UNSURE = 0.1, 0.5
 _NUMBERS_A_SECOND = 1_000
 
 
-class Tracker:
-    """Of one model of one lane. Numbers grow, and say roughly when the first input of the run came: none is given twice in a boot."""
+_COLUMNS = ("kinds", "numbers", "born_us", "seen_us", "first", "place", "rate", "noise")
 
-    def __init__(self, config: Config) -> None:
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """A tracker as it is written down. columns: by name, a row for each object. labels: by kind."""
+
+    at_us: int
+    next: int
+    labels: list[str]
+    columns: dict[str, list[Any]]
+
+
+class Numbers:
+    """Of a lane's objects, whichever model sees them. They grow, and say roughly when the lane's first input came: none is given twice in a boot."""
+
+    def __init__(self) -> None:
+        self.next = 0
+
+    def begin(self, at_us: int) -> None:
+        if not self.next:
+            self.next = at_us // 1_000_000 * _NUMBERS_A_SECOND + 1
+
+    def take(self, count: int) -> "NDArray[np.int64]":
+        self.next += count
+        return self.next - count + np.arange(count)
+
+
+class Tracker:
+    """Of one model of one lane. numbers: shared by the lane's trackers. born: of the objects that got their number at the newest input, the row in
+    its detections, when and where (x0, y0, x1, y1) they were first seen.
+    """
+
+    def __init__(self, config: Config, numbers: Numbers | None = None) -> None:
         self._config = config
-        self._next = 0
+        self._given = numbers or Numbers()
+        self.born: list[Born] = []
         self._at_us: int | None = None
         self._labels: dict[str, int] = {}
         self._kinds = np.empty(0, np.int64)
         self._numbers = np.empty(0, np.int64)  # 0: not confirmed
         self._born_us = np.empty(0, np.int64)
         self._seen_us = np.empty(0, np.int64)
+        self._first = np.empty((0, 4))  # x0, y0, x1, y1 when it was first seen
         self._place = np.empty((0, 4))  # centre x, y, width, height
         self._rate = np.empty((0, 4))  # per second
         self._noise = np.empty((0, 3))  # variance of place, covariance, variance of rate, in heights
@@ -50,14 +83,19 @@ class Tracker:
         kinds = np.array([self._labels.setdefault(label, len(self._labels)) for label in found.labels], np.int64)
         return self.update(at_us, found.boxes, found.scores, kinds)
 
+    def live(self, at_us: int) -> "NDArray[np.float32]":
+        """(n, 4) boxes of the objects with a number, where they were seen or expected last; of those not seen for `lost_s` none."""
+        known = (self._numbers > 0) & (at_us - self._seen_us <= self._config.lost_s * 1e6)
+        return _overlap.cornered(self._place[known]).astype(np.float32)
+
     def update(
         self, at_us: int, boxes: "NDArray[np.float32]", scores: "NDArray[np.float32]", kinds: "NDArray[np.int64]"
     ) -> "NDArray[np.int64]":
         """boxes: (n, 4) x0, y0, x1, y1, in any unit that is the same along both axes or in shares of the picture. kinds: n; only equal ones match."""
         config = self._config
         begins = self._at_us is None
-        if self._at_us is None:
-            self._next = at_us // 1_000_000 * _NUMBERS_A_SECOND + 1
+        self._given.begin(at_us)
+        self._drop((self._numbers == 0) | (at_us - self._seen_us <= self._config.lost_s * 1e6))
         elapsed_s = 0.0 if self._at_us is None else (at_us - self._at_us) / 1e6
         self._predict(at_us, elapsed_s)
         self._at_us = at_us
@@ -129,6 +167,7 @@ class Tracker:
         self._numbers = np.concatenate([self._numbers, np.zeros(count, np.int64)])
         self._born_us = np.concatenate([self._born_us, np.full(count, at_us)])
         self._seen_us = np.concatenate([self._seen_us, np.full(count, at_us)])
+        self._first = np.concatenate([self._first, _overlap.cornered(measured)])
         self._place = np.concatenate([self._place, measured])
         self._rate = np.concatenate([self._rate, np.zeros((count, 4))])
         self._noise = np.concatenate([self._noise, np.tile([_PLACE**2, 0.0, _VELOCITY**2], (count, 1))])
@@ -138,16 +177,39 @@ class Tracker:
         age_us = at_us - self._born_us
         old = (age_us > 0) & (age_us >= self._config.confirm_s * 1e6)
         new = (self._numbers == 0) & (self._seen_us == at_us) & (old | at_once)
-        count = int(new.sum())
-        self._numbers[new] = self._next + np.arange(count)
-        self._next += count
+        self._numbers[new] = self._given.take(int(new.sum()))
+        self.born = [
+            Born(number=number, at_us=born_us, box=tuple(first))
+            for number, born_us, first in zip(
+                self._numbers[new].tolist(), self._born_us[new].tolist(), self._first[new].tolist(), strict=True
+            )
+        ]
 
     def _forget(self, at_us: int) -> None:
         """What has no number yet must be seen at every input."""
         unseen_us = at_us - self._seen_us
-        keep = np.where(self._numbers > 0, unseen_us <= self._config.lost_s * 1e6, unseen_us == 0)
+        self._drop(np.where(self._numbers > 0, unseen_us <= self._config.lost_s * 1e6, unseen_us == 0))
+
+    def _drop(self, keep: "NDArray[np.bool_]") -> None:
         if keep.all():
             return
-        self._kinds, self._numbers = self._kinds[keep], self._numbers[keep]
-        self._born_us, self._seen_us = self._born_us[keep], self._seen_us[keep]
-        self._place, self._rate, self._noise = self._place[keep], self._rate[keep], self._noise[keep]
+        for name in _COLUMNS:
+            setattr(self, f"_{name}", getattr(self, f"_{name}")[keep])
+
+    def save(self) -> Saved | None:
+        """All that has a number, to be written down; None: there is nothing."""
+        keep = self._numbers > 0
+        if not keep.any():
+            return None
+        columns = {name: getattr(self, f"_{name}")[keep].tolist() for name in _COLUMNS}
+        return Saved(at_us=self._at_us or 0, next=self._given.next, labels=list(self._labels), columns=columns)
+
+    def resume(self, saved: Saved) -> None:
+        """In the same boot, before the first input: goes on from there."""
+        self._at_us = saved.at_us
+        self._given.next = max(self._given.next, saved.next)
+        self._labels = {label: kind for kind, label in enumerate(saved.labels)}
+        for name in _COLUMNS:
+            empty = getattr(self, f"_{name}")
+            column = np.array(saved.columns[name], empty.dtype).reshape(-1, *empty.shape[1:])
+            setattr(self, f"_{name}", column)

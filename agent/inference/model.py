@@ -47,13 +47,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     on: Annotated[
         Annotated[str, Meta(pattern=NAME_PATTERN)],
         Meta(
-            description="What it looks at: `input`, or the name of an earlier model of the lane: then the crops of that model's detections."
+            description="What it looks at: `input`; `motion`: squares around what the lane's gate saw move and around what is followed, so that small "
+            "objects in a large picture are seen; or the name of an earlier model of the lane: then the crops of that model's detections."
         ),
     ] = "input"
     margin: Annotated[
         float,
-        Meta(ge=0, le=2, description="Crops grow by so much of their size at every side, where `on` names a model."),
+        Meta(
+            ge=0,
+            le=2,
+            description="Crops grow by so much of their size at every side, where `on` names a model or is `motion`.",
+        ),
     ] = 0.0
+    regions: Annotated[
+        Annotated[int, Meta(ge=1, le=64)] | None,
+        Meta(
+            description='With `on = "motion"`: at most so many squares an input, in turn where there are more; left out: 4.'
+        ),
+    ] = None
+    whole_s: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description='With `on = "motion"`: so often it looks at the whole picture as well; left out: 10.'),
+    ] = None
     delegates: Annotated[
         Annotated[tuple[Annotated[str, Meta(pattern=NAME_PATTERN)], ...], Meta(min_length=1)] | Literal["auto"],
         Meta(

@@ -76,6 +76,11 @@ class Preprocess:
         self._placement = Placement()
         self._np = np
 
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the input."""
+        return self._width, self._height
+
     def fill(self, pixels: "NDArray[np.uint8]") -> Placement:
         """pixels: (height, width, 3) uint8, BGR, of any size. Returns where they lie in the input."""
         if pixels.shape != self._frame_shape:

@@ -33,4 +33,5 @@ class Event(Item, frozen=True, kw_only=True):
     score: float | None
     box: tuple[Share, Share, Share, Share] | None
     zone: str | None
+    line: str | UnsetType = UNSET
     media: Media | None

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from agent.messages.envelope import Count, Item, Name, Text
 
@@ -21,11 +22,15 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaneHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """age: seconds since its last input, null when there was none in this run. restarts: since the start of the agent."""
+    """age: seconds since its last input, null when there was none in this run. restarts: since the start of the agent.
+
+    picture: what is the matter with the camera's picture (black, white, covered, frozen, defocused, moved, night); absent: nothing.
+    """
 
     state: str
     age: float | None
     restarts: Count
+    picture: tuple[str, ...] | UnsetType = UNSET
 
 
 class Move(msgspec.Struct, frozen=True, array_like=True):

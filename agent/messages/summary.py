@@ -37,12 +37,16 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """inf: this model's own inputs. n: label → results. uniq: label → tracks first seen in the window."""
+    """inf: this model's own inputs. n: label → results. uniq: label → tracks first seen in the window.
+
+    cut: label → tracks whose end nobody saw, for the agent had stopped; absent: none.
+    """
 
     sha: str | None
     inf: Count
     n: dict[str, Count]
     uniq: dict[str, Count]
+    cut: dict[str, Count] | UnsetType = UNSET
     lat: Latency
 
 
@@ -55,13 +59,20 @@ class Dwell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ZoneCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """in, out: entered and left. now: in it at the window's end, a reading. cut: were in it when the agent stopped, and it is not known when they
+    left; absent: none. From window to window now = now before + in - out - cut, while the device kept its store.
+    """
+
     in_: Count = field(name="in")
     out: Count
     now: Count
+    cut: Count | UnsetType = UNSET
     dwell: Dwell
 
 
 class LineCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """in: crossed with the line's beginning on the left hand and its end on the right; out: the other way."""
+
     in_: Count = field(name="in")
     out: Count
 

@@ -15,6 +15,8 @@ from agent.problems import Exit, Problem, Problems
 _OF_A_LANE = {
     "on": "one model runs here, there is no earlier one",
     "margin": "one model runs here, on whole inputs",
+    "regions": "one model runs here, on whole inputs",
+    "whole_s": "one model runs here, on whole inputs",
 }
 _NAMED = ("path", "catalogue")
 

@@ -32,9 +32,11 @@ def look_at_crops(runner: Looks, frame: Frame, of: Detections, margin: float) ->
             if cut is not None:
                 x0, y0, x1, y1 = cut
                 # A view: the input is filled from it at once.
-                found = runner.look(msgspec.structs.replace(frame, bgr=frame.pixels[y0:y1, x0:x1], encoded=None))
-                parts.append(_to_frame(found, cut, frame.pixels.shape[:2]))
-    return _joined(parts)
+                found = runner.look(
+                    msgspec.structs.replace(frame, bgr=frame.pixels[y0:y1, x0:x1], i420=None, encoded=None)
+                )
+                parts.append(to_frame(found, cut, frame.pixels.shape[:2]))
+    return joined(parts)
 
 
 def _cut(box: "NDArray[np.float32]", size: tuple[int, ...], margin: float) -> tuple[int, int, int, int] | None:
@@ -49,7 +51,7 @@ def _cut(box: "NDArray[np.float32]", size: tuple[int, ...], margin: float) -> tu
     return left, top, right, bottom
 
 
-def _to_frame(found: Detections, cut: tuple[int, int, int, int], size: tuple[int, ...]) -> Detections:
+def to_frame(found: Detections, cut: tuple[int, int, int, int], size: tuple[int, ...]) -> Detections:
     """What was found in a crop, in 0..1 of the frame."""
     import numpy as np
 
@@ -67,7 +69,7 @@ def _to_frame(found: Detections, cut: tuple[int, int, int, int], size: tuple[int
     return msgspec.structs.replace(found, boxes=boxes, keypoints=keypoints, masks=None)
 
 
-def _joined(parts: list[Detections]) -> Detections:
+def joined(parts: list[Detections]) -> Detections:
     """All rows of all crops, in order."""
     import numpy as np
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from msgspec import UNSET
+
 from agent.clock import Clock
 from agent.health import readings
 from agent.log import fact
@@ -99,7 +101,9 @@ class Health:
             "queues": device.backlog,
             "held": held,
             "lanes": {
-                name: message.LaneHealth(state=state.state, age=_age_s(state.input_at_us, now_us), restarts=state.restarts)
+                name: message.LaneHealth(
+                    state=state.state, age=_age_s(state.input_at_us, now_us), restarts=state.restarts, picture=state.picture or UNSET
+                )
                 for name, state in states_now.items()
             },
             "removed": removed,

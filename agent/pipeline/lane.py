@@ -7,12 +7,16 @@ from typing import Protocol
 
 import msgspec
 
+from agent.events.following import Following
 from agent.events.rules import Rules
-from agent.events.tracker import Tracker
 from agent.gating import Gate
+from agent.health.pictures import Pictures as PictureHealth
 from agent.pipeline.crops import look_at_crops
+from agent.pipeline.regions import Regions
+from agent.pipeline.whereabouts import Whereabouts
 from agent.problems import Problem
 from agent.records import (
+    Crossing,
     Detections,
     Event,
     Frame,
@@ -47,13 +51,17 @@ class Showing(Protocol):
 
 
 class Model(msgspec.Struct, kw_only=True):
-    """on: the earlier model whose detections it looks at, None: the input. margin: by how much of its size a crop grows at every side."""
+    """on: the earlier model whose detections it looks at, None: the input. margin: by how much of its size a crop grows at every side.
+
+    regions: it looks at what the gate saw move and at what is followed.
+    """
 
     name: str
     runner: Runner
     every_us: int = 0
     on: str | None = None
     margin: float = 0.0
+    regions: Regions | None = None
     looked_us: int | None = None
     problem: str | None = None  # why the newest input failed
 
@@ -61,7 +69,7 @@ class Model(msgspec.Struct, kw_only=True):
 class Loop:
     """One lane's state between records. Owned by one thread.
 
-    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. trackers: by model. milliseconds: a stop watch for latencies, which replay does not compare.
+    submit: takes the LaneSecond of each tick; may hold the caller. learn: takes the lane's readings with their units. following: of its objects. showing: where its pictures go. health: whether they can be believed. milliseconds: a stop watch for latencies, which replay does not compare.
     """
 
     def __init__(
@@ -76,8 +84,9 @@ class Loop:
         windows: Windows | None = None,
         rules: Rules | None = None,
         learn: Callable[[str, Sequence[tuple[str, str]]], None] | None = None,
-        trackers: Mapping[str, Tracker] = {},
+        following: Following | None = None,
         showing: Showing | None = None,
+        health: PictureHealth | None = None,
     ) -> None:
         self.name = name
         self.models = tuple(models)
@@ -88,11 +97,15 @@ class Loop:
         self._windows = windows
         self._rules = rules
         self._learn = learn
-        self._trackers = trackers
+        self._following = following
+        self._whereabouts = Whereabouts(following.trackers if following is not None else {})
         self._showing = showing
+        self._health = health
         self._begin()
 
     def take(self, record: Input | Tick) -> None:
+        if self._following is not None:
+            self._crossings += self._following.begin(record.at_us)
         if isinstance(record, Tick):
             self._close(record)
         elif isinstance(record, Frame):
@@ -108,6 +121,16 @@ class Loop:
         """An event has happened: the tick closes at once, so that the event is on the medium."""
         return bool(self._events)
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing moves, and no object is followed: as the gate says it of the newest input."""
+        return self._gate is not None and self._gate.quiet
+
+    @property
+    def picture(self) -> tuple[str, ...]:
+        """What is wrong with the camera's picture now."""
+        return () if self._health is None else self._health.states
+
     def _look(self, record: Frame | SampleWindow) -> None:
         self._seen += 1
         try:
@@ -121,8 +144,10 @@ class Loop:
             _add_measured(self._measured, record.measured)
             if self._learn is not None:
                 self._learn(self.name, record.units)
+        elif self._health is not None:
+            self._events += self._health.take(record)
         due = [model for model in self.models if _is_due(model, record.at_us)]
-        if (self._gate is not None and not self._gate.take(record)) or not due:
+        if (self._gate is not None and not self._whereabouts.passes(self._gate, record)) or not due:
             self._gated += 1
             if self._showing is not None and isinstance(record, Frame):
                 self._showing.held_back(record)
@@ -130,7 +155,12 @@ class Loop:
         earlier = len(self._events)
         results: dict[str, Inference] = {}
         for model in due:
-            if model.on is None:
+            if model.regions is not None and isinstance(record, Frame):
+                look = partial(
+                    model.regions.look, model.runner, record, self._whereabouts.places(self._gate, record.at_us)
+                )
+                results[model.name] = self._infer(model, record, look)
+            elif model.on is None:
                 results[model.name] = self._infer(model, record, partial(model.runner.look, record))
             else:
                 self._look_at_crops(model, model.on, record, results)
@@ -173,17 +203,20 @@ class Loop:
         self._model_counts[model.name] = (inferred + 1, failed)
         add(self._latencies.setdefault(model.name, {}), took_ms)
         self._inferences.append(inference)
+        crossings = self._following.count(inference) if self._following is not None else []
+        self._crossings += crossings
+        self._whereabouts.take(inference)
         if self._rules is not None:
-            self._events += self._rules.take(inference)
+            self._events += self._rules.take(inference, crossings)
         return inference
 
     def _tracked(self, model: str, at_us: int, found: Detections) -> Detections:
-        tracker = self._trackers.get(model)
-        if tracker is None or found.boxes is None:
-            return found
-        return msgspec.structs.replace(found, tracks=tracker.take(at_us, found))
+        return found if self._following is None else self._following.track(model, at_us, found)
 
     def _close(self, tick: Tick) -> None:
+        following = self._following
+        if following is not None:
+            self._crossings += following.tick(tick.at_us)
         second = LaneSecond(
             lane=self.name,
             tick=tick,
@@ -196,6 +229,9 @@ class Loop:
             models=self._model_counts,
             measured=self._measured,
             latencies=self._latencies,
+            crossings=tuple(self._crossings),
+            occupied=following.counting.occupied() if following is not None else {},
+            live=following.save() if following is not None else None,
         )
         self._begin()
         self._submit(second)
@@ -204,6 +240,7 @@ class Loop:
         self._seen = self._gated = self._inferred = self._failed = 0
         self._inferences: list[Inference] = []
         self._events: list[Event] = []
+        self._crossings: list[Crossing] = []
         self._model_counts: dict[str, tuple[int, int]] = {}
         self._measured: dict[str, tuple[int, float, float, float, float]] = {}
         self._latencies: dict[str, dict[int, int]] = {}

@@ -44,6 +44,7 @@ class Live:
         self.ticked_us = clock.boot_us()
         self.input_at_us: int | None = None  # this and ticked_us are read by the supervisor
         self.ended = False
+        self._refused = self._told_refused = 0  # by the source: of the capture thread, of the ticks
 
     def capture(self, source: Source) -> None:
         """Reads until the stop event or the source's end; whatever ends it is handed to the lane."""
@@ -51,8 +52,11 @@ class Live:
         try:
             while not self._stop.is_set():
                 record = source.read(_POLL_S)
+                self._refused = getattr(source, "refused", 0)
                 if record is not None:
                     self._deliver(record, useful=getattr(source, "useful", True))
+                elif getattr(source, "lives", False):
+                    self._arrived()
         except (Ended, Closed):
             self.ended = True
         except Problem as problem:
@@ -74,13 +78,17 @@ class Live:
                 self._gaps.append(record)
                 return
         elif useful:
-            self._liveness.arrived(now_us)
-            self.input_at_us = now_us
+            self._arrived()
         if self._latest is not None:
             self._latest.put(record)
         elif self._bounded is not None:
             while not self._bounded.put(record, _POLL_S) and not self._stop.is_set():
                 self._liveness.arrived(self._clock.boot_us())  # it waits for the lane: it is not blind
+
+    def _arrived(self) -> None:
+        now_us = self._clock.boot_us()
+        self._liveness.arrived(now_us)
+        self.input_at_us = now_us
 
     def records(self, wants_tick: Callable[[], bool]) -> Iterator[Input | Tick]:
         """Ends with a last, partial tick; raises what ended the source, when that was a fault."""
@@ -120,6 +128,8 @@ class Live:
 
     def _tick(self, at_us: int) -> Tick:
         at_us = max(at_us, self.ticked_us + 1)
-        dropped = self._latest.replaced() if self._latest is not None else 0
+        refused = self._refused
+        dropped = (self._latest.replaced() if self._latest is not None else 0) + refused - self._told_refused
+        self._told_refused = refused
         self.ticked_us = at_us
         return Tick(at_us=at_us, alive_us=self._liveness.take(at_us), dropped=dropped)

@@ -11,10 +11,11 @@ from typing import Literal
 from agent.clock import Clock
 from agent.config.file import File
 from agent.events.rules import Config as Rule
+from agent.hours import Hours
 from agent.log import fact
 from agent.pipeline import build
+from agent.pipeline import live as mailbox
 from agent.pipeline.lane import Loop
-from agent.pipeline.live import FRAMES, READS, Live
 from agent.pipeline.models import Machine
 from agent.pipeline.mute_rules import mute_rules
 from agent.pipeline.recorder import Recorder
@@ -22,7 +23,7 @@ from agent.pipeline.runner import Runner
 from agent.pipeline.showing import Showing
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem, Problems
-from agent.records import Gap, Input, LaneSecond, Tick
+from agent.records import Gap, Input, LaneSecond, Live, Tick
 from agent.sources.masking import Masking
 from agent.sources.reopening import Reopening
 
@@ -44,6 +45,8 @@ class LiveLane:
         recorder: Recorder | None,
         units: Units,
         active: frozenset[str],
+        live: Live | None = None,
+        hours: Hours | None = None,
         restarted: bool,
         place: Callable[[Problem], Problem],
         showing: Showing | None = None,
@@ -67,17 +70,19 @@ class LiveLane:
         self._recorder = recorder
         self._units = units
         self._active = active
+        self._objects = live
+        self._hours = hours
         self._restarted = restarted
         self._place = place
         self._showing = showing
         kind = build.source_kind(self._lane)
         config = self._lane.source.config
-        self.live = Live(
+        self.live = mailbox.Live(
             clock,
             self.stop,
             stall_s=config.stall_s,
             every_record=kind.every_record(config),
-            places=FRAMES if self._lane.window is None else READS,
+            places=mailbox.FRAMES if self._lane.window is None else mailbox.READS,
         )
         self.thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
 
@@ -111,7 +116,16 @@ class LiveLane:
             if self._showing is not None:
                 shown = self._showing.lane(self.name, {model: one.labels for model, one in opened.runners.items()})
             loop = self.loop = build.new_loop(
-                self.name, self._lane, self._rules, opened.runners, self._submit, self._units, self._active, shown
+                self.name,
+                self._lane,
+                self._rules,
+                opened.runners,
+                self._submit,
+                self._units,
+                self._active,
+                self._objects,
+                self._hours,
+                shown,
             )
             note = self._recorder.lane(self.name).note if self._recorder is not None else None
             if note is not None and self._restarted:
@@ -131,11 +145,15 @@ class LiveLane:
                 )
                 capture.start()
                 self.state, self.problem = "running", None
+                quiet = False
                 try:
                     for record in self.live.records(lambda: loop.wants_tick):
                         if note is not None:
                             note(record)
                         self._take(loop, record, note)
+                        if loop.quiet != quiet:
+                            quiet = not quiet
+                            source.quiet(quiet)
                     ended = self.live.ended and not self.stop.is_set()
                 finally:
                     self.stop.set()

@@ -62,7 +62,7 @@ def read_sequence(folder: Path) -> Sequence:
 
 def track(sequence: Sequence, file: File) -> list[str]:
     """Lines of tracks, by frame. Problem: no lane of the config has a tracker."""
-    config = next((lane.tracker for lane in file.lane.values() if lane.tracker is not None), None)
+    config = next((lane.follows for lane in file.lane.values() if lane.follows is not None), None)
     if config is None:
         raise Problem(
             where="lane",

@@ -80,7 +80,9 @@ class LaneRecorder:
             suffix = ".jpg" if record.encoded is not None else ".png"
             name = f"{self._count:06}{suffix}"
             encoded = self._pool.submit(_save, self._frames / name, record)
-            return {"at_us": record.at_us, "k": "frame", "file": name}, encoded
+            kind = "frame" if record.i420 is None or record.encoded is not None else "planes"
+            line = {"at_us": record.at_us, "k": kind, "file": name}
+            return line if record.small_luma is None else {**line, "luma": _luma_of(name)}, encoded
         if isinstance(record, (Read, Write)):
             kind = "read" if isinstance(record, Read) else "write"
             line = {"at_us": record.at_us, "k": kind, "from": self._bytes[kind], "bytes": len(record.data)}
@@ -233,11 +235,17 @@ def check_new(folder: Path) -> None:
 
 def _save(path: Path, frame: Frame) -> Path:
     path.parent.mkdir(exist_ok=True)
-    data = frame.encoded
-    if data is None:
-        import cv2
-
-        _, encoded = cv2.imencode(".png", frame.pixels, _THIN[".png"])
-        data = encoded.tobytes()
-    path.write_bytes(data)
+    path.write_bytes(frame.encoded or _png(frame.pixels if frame.i420 is None else frame.i420))
+    if frame.small_luma is not None:
+        path.with_name(_luma_of(path.name)).write_bytes(_png(frame.small_luma))
     return path
+
+
+def _luma_of(name: str) -> str:
+    return f"{name.partition('.')[0]}-luma.png"
+
+
+def _png(picture: Any) -> bytes:
+    import cv2
+
+    return cv2.imencode(".png", picture, _THIN[".png"])[1].tobytes()

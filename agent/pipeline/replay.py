@@ -16,8 +16,10 @@ import msgspec
 from agent.clock import Reading
 from agent.config.file import File, Lane
 from agent.config.read import Loaded, read
+from agent.hours import Hours
 from agent.pipeline import build
 from agent.pipeline.lane import Loop
+from agent.pipeline.lives import Lives, from_head
 from agent.pipeline.models import file_digest
 from agent.pipeline.run import hooks
 from agent.pipeline.units import Units
@@ -74,6 +76,8 @@ def replay(folder: Path, store_folder: Path) -> Path:
     clock = RecordedClock()
     readings = _readings(folder / "clock.jsonl")
     units = Units()
+    lives = from_head(head.live)
+    hours = Hours(loaded.file.device.timezone)
     with (
         ExitStack() as stack,
         open_store(
@@ -89,12 +93,13 @@ def replay(folder: Path, store_folder: Path) -> Path:
         ) as store,
     ):
         loops = [
-            _ReplayLane(stack, name, lane, loaded.file, store, units, head.active.get(name, ()))
+            _ReplayLane(stack, name, lane, loaded.file, store, units, head.active.get(name, ()), lives, hours)
             for name, lane in loaded.file.lane.items()
         ]
         lanes = [_turns(number, folder / name) for number, name in enumerate(loaded.file.lane)]
         for turn in heapq.merge(*lanes, key=lambda turn: turn[:3]):
             while readings and readings[0].at_us <= turn.at_us:
+                hours.note(readings[0])
                 store.submit(clock_job(readings.pop(0)), ends_group=True, timeout_s=_SUBMIT_S)
             clock.at_us = max(clock.at_us, turn.at_us)
             loops[turn.lane].take(turn.record)
@@ -119,15 +124,18 @@ class _ReplayLane:
         store: Store,
         units: Units,
         active: Collection[str],
+        lives: Lives,
+        hours: Hours,
     ) -> None:
         opened = stack.enter_context(build.open_models(name, lane, build.replay_machine(file)))
         if opened.problems:
             raise Problems(list(opened.problems.values()))  # with fewer models the rows could not be the same
         self._new: Callable[[], Loop] = lambda: build.new_loop(
-            name, lane, file.rule, opened.runners, self._submit, units, frozenset(self._active)
+            name, lane, file.rule, opened.runners, self._submit, units, frozenset(self._active), lives.lane(name), hours
         )
         self._runners = tuple(opened.runners.values())
         self._store = store
+        self._lives = lives
         self._active = set(active)
         self._failed: Exception | None = None
         self._loop: Loop = self._new()
@@ -150,6 +158,7 @@ class _ReplayLane:
         for event in second.events:
             (self._active.add if event.phase == "start" else self._active.discard)(event.rule)
         self._store.submit(lane_second_job(second), timeout_s=_SUBMIT_S)
+        self._lives.note(second)
 
 
 def with_found_models(loaded: Loaded) -> Loaded:
@@ -179,10 +188,11 @@ def _turns(number: int, folder: Path) -> Iterator[Turn]:
 
 
 class _Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay wants of recording.toml. active: lane → rules whose event had started before."""
+    """What a replay wants of recording.toml. active: lane → rules whose event had started before. live: lane → its objects then."""
 
     format: int
     active: dict[str, list[str]] = {}
+    live: dict[str, list[str]] = {}
 
 
 def _head(folder: Path) -> _Head:

@@ -8,22 +8,25 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
-from agent.clock import Clock, Reading
+from agent.clock import Clock
 from agent.config import forecast
 from agent.config.file import File
 from agent.config.read import Loaded
 from agent.config.write import recorded_toml
 from agent.events.snapshots import Snapshots
+from agent.hours import Hours
 from agent.inference.turns import Turns
 from agent.log import fact
 from agent.pipeline import build
 from agent.pipeline.birth import make_birth
 from agent.pipeline.health import Health
+from agent.pipeline.learn_time import LearnTime
+from agent.pipeline.lives import Lives
 from agent.pipeline.looking import Looking, open_looking
 from agent.pipeline.recorder import Recorder, open_recorder
 from agent.pipeline.showing import Showing, check_recording
@@ -33,16 +36,16 @@ from agent.pipeline.units import KIND as UNIT
 from agent.pipeline.units import Units
 from agent.problems import Exit, Problem
 from agent.records import LaneSecond
+from agent.store import live
 from agent.store.folder import free_bytes
-from agent.store.lane_rows import clock_job, is_news, lane_second_job
+from agent.store.lane_rows import lane_second_job
 from agent.store.reader import names_of, started_rules
 from agent.store.transaction import Transaction
 from agent.store.writer import Committed, Job, Store, open_store
-from agent.summaries import event_items, redating, result_items, rollup, totals
+from agent.summaries import event_items, redating, result_items, rollup, several, totals
 from agent.sync.sync import open_sync
 from agent.version import VERSION
 
-_CLOCK_EVERY_US = 10_000_000
 _FLUSH_S = 2.0
 _SUBMIT_S = 5.0
 
@@ -72,9 +75,11 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         with store.read() as connection:
             units.load(names_of(connection, UNIT))
         submit = _patient(store, stop)
+        lives = _lives(store, file)
         units.submit = lambda job: submit(job, False)
-        recorder = stack.enter_context(_recorder(loaded, options, store)) if options.record is not None else None
-        learn_time = _LearnTime(store, recorder, clock)
+        recorder = stack.enter_context(_recorder(loaded, options, store, lives)) if options.record is not None else None
+        hours = Hours(file.device.timezone)
+        learn_time = LearnTime(store, recorder, clock, hours)
         learn_time()
         snapshots = stack.enter_context(_snapshots(file, options, store, clock))
         showing = Showing(file, snapshots, logger)
@@ -83,6 +88,7 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
         def take_second(second: LaneSecond) -> None:
             looking.note(second)
             submit(lane_second_job(second), bool(second.events))
+            lives.note(second)
 
         supervisor = Supervisor(
             file,
@@ -91,6 +97,8 @@ def run_agent(loaded: Loaded, options: Options, *, clock: Clock, stop: threading
             stop=stop,
             rng=random.Random(f"{clock.boot_id()}{begun_us}"),
             submit=take_second,
+            lives=lives,
+            hours=hours,
             units=units,
             active=lambda lane: _active(store, lane),
             recorder=recorder,
@@ -151,6 +159,7 @@ def hooks(loaded: Loaded, units: Units) -> list[Callable[[Transaction], None]]:
     """What the store runs before each commit: events become items, closed windows become summaries."""
     return [
         redating.hook(),
+        several.hook(build.combined_rules(loaded.file)),
         event_items.hook(),
         rollup.hook(loaded.digest, build.model_digests(loaded), build.video_lanes(loaded.file), units=units.known),
         redating.hook(),
@@ -207,7 +216,7 @@ def _nothing(_: Transaction) -> None:
 
 
 @contextmanager
-def _recorder(loaded: Loaded, options: Options, store: Store) -> Iterator[Recorder]:
+def _recorder(loaded: Loaded, options: Options, store: Store, lives: Lives) -> Iterator[Recorder]:
     assert options.record is not None
     active = {lane: sorted(rules) for lane in loaded.file.lane if (rules := _active(store, lane))}
     head = {
@@ -216,6 +225,7 @@ def _recorder(loaded: Loaded, options: Options, store: Store) -> Iterator[Record
         "config": loaded.digest,
         "models": build.model_digests(loaded),
         **({"active": active} if active else {}),
+        **({"live": said} if (said := lives.head()) else {}),
     }
     text = recorded_toml(loaded.effective, build.model_digests(loaded))
     with open_recorder(options.record, head, text, keep_free=loaded.file.store.keep_free) as recorder:
@@ -239,31 +249,6 @@ def _snapshots(file: File, options: Options, store: Store, clock: Clock) -> Iter
         yield snapshots
 
 
-class _LearnTime:
-    """Tells the store, every 10 s, what the system knows about UTC; the store keeps what is news."""
-
-    def __init__(self, store: Store, recorder: Recorder | None, clock: Clock) -> None:
-        self._store = store
-        self._recorder = recorder
-        self._clock = clock
-        self._next_us = 0
-        self._entered: Reading | None = None
-
-    def __call__(self) -> None:
-        now_us = self._clock.boot_us()
-        if now_us < self._next_us:
-            return
-        self._next_us = now_us + _CLOCK_EVERY_US
-        reading = self._clock.reading()
-        with suppress(TimeoutError):  # a store that is behind: it learns the time in 10 s
-            # Mostly it says nothing new, and a commit of its own would wear the medium for nothing.
-            news = reading.known and is_news(reading, self._entered)
-            self._store.submit(clock_job(reading), ends_group=news, timeout_s=0.0)
-            self._entered = reading if news else self._entered
-            if self._recorder is not None:
-                self._recorder.clock(reading)
-
-
 def _patient(store: Store, stop: threading.Event) -> Callable[[Job, bool], None]:
     """(job, whether it ends its group) → the store. One that is behind holds the lane; what its source replaces meanwhile counts as dropped.
 
@@ -281,6 +266,12 @@ def _patient(store: Store, stop: threading.Event) -> Callable[[Job, bool], None]
                     raise
 
     return submit
+
+
+def _lives(store: Store, file: File) -> Lives:
+    with store.read() as connection:
+        found = {name: live.read(connection, name, store.boot) for name in file.lane}
+    return Lives({name: one for name, one in found.items() if one is not None})
 
 
 def _active(store: Store, lane: str) -> frozenset[str]:

@@ -68,6 +68,11 @@ class Runner(msgspec.Struct, kw_only=True):
         gives: Gives = self.reader.gives
         return gives
 
+    @property
+    def image_px(self) -> tuple[int, int]:
+        """Width and height of its image input; 0, 0 for a model of windows."""
+        return (0, 0) if self.frames is None else self.frames.size_px
+
     def reset(self) -> None:
         """A recurrent model forgets what it saw."""
         forget = getattr(self.session, "reset", None)

@@ -12,8 +12,10 @@ import msgspec
 
 from agent.clock import Clock
 from agent.config.file import File
+from agent.hours import Hours
 from agent.log import Repeated, fact
 from agent.pipeline.live_lane import LiveLane
+from agent.pipeline.lives import Lives
 from agent.pipeline.models import Machine
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.showing import Showing
@@ -49,6 +51,7 @@ class LaneState(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int
     models: dict[str, ModelState]
     refused_models: tuple[str, ...]
+    picture: tuple[str, ...] = ()  # what is wrong with what the camera shows
 
 
 class _Watched:
@@ -76,6 +79,8 @@ class Supervisor:
         submit: Callable[[LaneSecond], None],
         units: Units,
         active: Callable[[str], frozenset[str]],
+        lives: Lives,
+        hours: Hours | None = None,
         recorder: Recorder | None = None,
         place: Callable[[Problem], Problem] = lambda problem: problem,
         showing: Showing | None = None,
@@ -88,6 +93,8 @@ class Supervisor:
         self._submit = submit
         self._units = units
         self._active = active
+        self._lives = lives
+        self._hours = hours
         self._recorder = recorder
         self._place = place
         self._showing = showing
@@ -106,6 +113,8 @@ class Supervisor:
             units=self._units,
             recorder=self._recorder,
             active=self._active(name),
+            live=self._lives.lane(name),
+            hours=self._hours,
             restarted=restarted,
             place=self._place,
             showing=self._showing,
@@ -237,6 +246,7 @@ def _state(watched: _Watched, held: str | None) -> LaneState:
             for name, runner in lane.runners.items()
         },
         refused_models=tuple(lane.model_problems.values()),
+        picture=lane.loop.picture if lane.loop is not None else (),
     )
 
 

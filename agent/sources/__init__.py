@@ -28,10 +28,12 @@ class Stalled(Problem):
 
 
 class Source(Protocol):
-    """An open source.
+    """An open source. What some have beside `read`, and what holds without it:
 
-    One whose records may be of no use yet (bytes of a port that are no samples, its own requests) has an attribute `useful`, False until
-    they are: the lane is blind that long. Without it every record is.
+    useful   False while its records are of no use yet (bytes of a port that are no samples, its own requests): the lane is blind that long. True.
+    lives    True when the newest `read` gave None, though all is well: it is quiet, and what came was not decoded. False.
+    refused  how many inputs it has thrown away since it was opened; they count as dropped. 0.
+    quiet(quiet: bool)   told by the lane thread, at any time: whether nothing moves and nothing is followed, so that less will do.
     """
 
     def read(self, timeout_s: float) -> Input | None:

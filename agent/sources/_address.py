@@ -5,7 +5,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from agent.values import Secret
 
-_QUERY = re.compile(r"(?i)\b((?:password|passwd|pass|pwd|pw|token|secret|key)=)[^&;\s]+")
+_QUERY = re.compile(r"(?i)\b((?:password|passwd|pass|pwd|pw|token|secret|key)=)(?:\"(?:\\.|[^\"\\])*\"|[^&;\s]+)")
+_LOGIN = re.compile(r"//[^/\s]*@")
 
 
 def with_credentials(url: str, user: str | None, password: Secret | None) -> str:
@@ -20,6 +21,8 @@ def with_credentials(url: str, user: str | None, password: Secret | None) -> str
 
 def shown(url: str) -> str:
     """Without user, password and what a query holds of them."""
+    if url.startswith("gstreamer:"):
+        return _QUERY.sub(r"\1…", _LOGIN.sub("//", url))
     parts = urlsplit(url)
     if not parts.netloc:
         return url

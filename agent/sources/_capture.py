@@ -1,10 +1,12 @@
 """Opens OpenCV's VideoCapture with limits on its time, and says what it could not do."""
 
 import os
+import re
 import threading
 from typing import Any
 
 from agent.sources._options import for_file, for_stream
+from agent.sources._time_limited import TimeLimited
 
 OPEN_TIMEOUT_S = 4.0
 
@@ -58,8 +60,9 @@ def _opencv() -> Any:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # Else one lock is around all openings, and a camera that does not answer holds the others up for 4 s each time. FFmpeg is, since 4.0.
     os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    words = getattr(getattr(cv2, "utils", None), "logging", None)  # Debian's 4.6 has none
+    if "OPENCV_LOG_LEVEL" not in os.environ and words is not None:
+        words.setLogLevel(words.LOG_LEVEL_ERROR)
     return cv2
 
 
@@ -92,6 +95,13 @@ def open_device(
     capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
     if not capture.isOpened():
         return Capture(capture), []
+    return Capture(capture), ask(capture, width=width, height=height, rate_hz=rate_hz)
+
+
+def ask(capture: Any, *, width: int | None, height: int | None, rate_hz: float | None) -> list[str]:
+    """Asks an open V4L2 capture for MJPG, size and rate, in the order that its driver needs; says what it gives otherwise."""
+    import cv2
+
     fourcc = cv2.VideoWriter.fourcc(*"MJPG")
     asked = (
         ("fourcc", cv2.CAP_PROP_FOURCC, fourcc),
@@ -104,7 +114,22 @@ def open_device(
         if value is not None:
             capture.set(key, value)
     given = {name: capture.get(key) for name, key, value in asked[:-1] if value is not None}
-    return Capture(capture), differences({name: value for name, _, value in asked[:-1] if value is not None}, given)
+    return differences({name: value for name, _, value in asked[:-1] if value is not None}, given)
+
+
+def open_pipeline(pipeline: str, read_timeout_s: float) -> Capture | None:
+    """A capture of a GStreamer pipeline, perhaps not opened; None: this OpenCV was built without GStreamer. pipeline: may hold a password."""
+    cv2 = _opencv()
+    if not has_gstreamer(cv2.getBuildInformation()):
+        return None
+    return Capture(
+        TimeLimited(lambda: cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER), open_s=OPEN_TIMEOUT_S, read_s=read_timeout_s)
+    )
+
+
+def has_gstreamer(build_information: str) -> bool:
+    """`    GStreamer:                   YES (1.22.0)`"""
+    return re.search(r"^\s*GStreamer:\s*YES", build_information, re.MULTILINE) is not None
 
 
 def differences(asked: dict[str, float], given: dict[str, float]) -> list[str]:

@@ -44,16 +44,26 @@ def no_video(
             "Start the camera anew; it may have too many viewers",
         )
         return Problem(where=where, what=what, remedy=remedy)
-    if status in (401, 403) and user is not None:
+    if status is not None and status >= 300:
+        return refusal(status, name, with_user=user is not None, where=where)
+    if status is None and url.startswith("rtsp://"):
+        what = f"{name}: what answers at port {port} does not speak RTSP"
+        remedy = "Check the port: a camera's RTSP server is usually at 554"
+    else:
+        what, remedy = f"{name} answers, but gives no video that can be read", "Check that a player shows this address"
+    return Problem(where=where, what=what, remedy=remedy)
+
+
+def refusal(status: int, name: str, *, with_user: bool, where: str) -> Problem:
+    """What to say of an answer that is no picture. with_user: a login was tried."""
+    if status in (401, 403) and with_user:
         what, remedy = f"{name} refuses the user or the password", "Check user and password_file"
     elif status in (401, 403):
         what, remedy = f"{name} wants a user and a password", "Set user and password_file"
     elif status == 404:
         what, remedy = f"{name}: the camera has nothing at this path", "Look the path up in the camera's manual"
-    elif status is not None and status >= 400:
-        what, remedy = f"{name}: the camera answers {status}", "Look the path up in the camera's manual"
     else:
-        what, remedy = f"{name} answers, but gives no video that can be read", "Check that a player shows this address"
+        what, remedy = f"{name}: the camera answers {status}", "Look the path up in the camera's manual"
     return Problem(where=where, what=what, remedy=remedy)
 
 

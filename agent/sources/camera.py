@@ -1,13 +1,9 @@
-"""A camera, a stream or a video file through OpenCV. Frames: uint8 BGR (height, width, 3).
+"""A camera, a stream, a snapshot's address, a GStreamer pipeline or a video file through OpenCV. Frames: uint8 BGR (height, width, 3).
 
-A stream's or device's frame is dated when it arrives; a file's by its own timestamps. Passwords go into the address for the library's call
+A stream's or device's frame is dated when it arrives; a file's by its own timestamps; docs/cameras.md has the whole list. Passwords go into the address for the library's call
 alone; no text of ours holds one.
 """
 
-import errno
-import logging
-import os
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,20 +14,24 @@ import msgspec
 from msgspec import Meta
 
 from agent.clock import Clock
-from agent.log import fact
 from agent.problems import Problem
 from agent.records import Frame
 from agent.sources import Source, Stalled
 from agent.sources._address import shown, with_credentials
-from agent.sources._capture import Capture, open_device, open_file, open_stream
+from agent.sources._capture import Capture, open_file, open_pipeline, open_stream
+from agent.sources._device import open_camera_device
+from agent.sources._pipelines import FORMS as PIPELINES
+from agent.sources._pipelines import pipeline
 from agent.sources._reachable import check_host, no_video
+from agent.sources._snapshot import Snapshots
+from agent.sources._time_limited import left_behind
 from agent.sources._video_file import VideoFile
 from agent.values import RelativePath, Secret
 
 # OpenCV waits so long for a V4L2 device (set in _capture), for a stream as long as it is told.
 _DEVICE_TIMEOUT_S = 3.0
-
-_log = logging.getLogger(__name__)
+_MOST_HANGING = 8  # threads that wait in GStreamer for ever
+_POS_MSEC = 0  # cv2.CAP_PROP_POS_MSEC: stream time
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +39,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str,
         Meta(
             min_length=1,
-            description="rtsp://…, http://…, /dev/v4l/by-id/…, or a video file (relative to the config file).",
+            description="rtsp://…, http://…, /dev/v4l/by-id/…, a video file (relative to the config file), `gstreamer:` and a pipeline, `jetson-csi:0` or jetson-rtsp://….",
         ),
     ]
     user: Annotated[str | None, Meta(description="User name, for a camera that asks.")] = None
@@ -56,13 +56,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = "live"
     width: Annotated[
-        Annotated[int, Meta(ge=16, le=16384)] | None, Meta(description="Width to ask a V4L2 device for.")
+        Annotated[int, Meta(ge=16, le=16384)] | None,
+        Meta(description="Width to ask a V4L2 device or a Jetson's CSI camera for."),
     ] = None
-    height: Annotated[
-        Annotated[int, Meta(ge=16, le=16384)] | None, Meta(description="Height to ask a V4L2 device for.")
-    ] = None
-    rate_hz: Annotated[
-        Annotated[float, Meta(gt=0, le=240)] | None, Meta(description="Frame rate to ask a V4L2 device for.")
+    height: Annotated[Annotated[int, Meta(ge=16, le=16384)] | None, Meta(description="Height to ask it for.")] = None
+    rate_hz: Annotated[Annotated[float, Meta(gt=0, le=240)] | None, Meta(description="Frame rate to ask it for.")] = (
+        None
+    )
+    every_s: Annotated[
+        Annotated[float, Meta(ge=0.1, le=3600)] | None,
+        Meta(description="The address (http, https) answers with a single JPEG: it is asked so often."),
     ] = None
     stall_s: Annotated[
         float, Meta(gt=0, le=600, description="No frame for this long: the lane is blind, the source is opened anew.")
@@ -77,7 +80,7 @@ def every_record(config: Config) -> bool:
 @contextmanager
 def open_source(config: Config, clock: Clock, stop: threading.Event, where: str) -> Iterator[Source]:
     """Problem: no such file, device or host; refused; nothing there that can be read as video."""
-    kind = form(config.url)
+    kind = form(config.url, config.every_s)
     if kind == "file":
         file = VideoFile(
             lambda: _open_file(config.url, where),
@@ -93,10 +96,29 @@ def open_source(config: Config, clock: Clock, stop: threading.Event, where: str)
         finally:
             file.close()
         return
+    if kind == "snapshot":
+        assert config.every_s is not None
+        yield Snapshots(
+            config.url,
+            user=config.user,
+            password=config.password,
+            every_s=config.every_s,
+            stall_s=config.stall_s,
+            clock=clock,
+            stop=stop,
+            where=f"{where}.url",
+        )
+        return
+    timeout_s = config.stall_s
     if kind == "device":
-        capture, timeout_s = _open_device(config, where), min(_DEVICE_TIMEOUT_S, config.stall_s)
+        timeout_s = min(_DEVICE_TIMEOUT_S, config.stall_s)
+        capture = open_camera_device(
+            config.url, width=config.width, height=config.height, rate_hz=config.rate_hz, where=where
+        )
+    elif kind == "pipeline":
+        capture = _open_pipeline(config, where)
     else:
-        capture, timeout_s = _open_stream(config, config.stall_s, where), config.stall_s
+        capture = _open_stream(config, config.stall_s, where)
     try:
         yield Camera(capture, shown(config.url), timeout_s, clock, f"{where}.url")
     finally:
@@ -109,6 +131,9 @@ class Camera:
     def __init__(self, capture: Capture, name: str, timeout_s: float, clock: Clock, where: str) -> None:
         self._capture, self._name, self._clock, self._where = capture, name, clock, where
         self._timeout_us = round(timeout_s * 1e6)
+        self._stream_ms: float | None = None
+        self._advances = 0
+        self._advanced_us = clock.boot_us()
 
     def read(self, timeout_s: float) -> Frame | None:
         """Problem when the camera is gone, Stalled when the library waited in vain."""
@@ -116,11 +141,11 @@ class Camera:
         began_us = self._clock.boot_us()
         read, pixels = self._capture.read()
         at_us = self._clock.boot_us()
-        if at_us - began_us >= self._timeout_us:
+        if at_us - began_us >= self._timeout_us or (read and self._stands_still(at_us)):
             # After a timeout the library still returns frames that it held back, as if they were new: they are not.
             raise Stalled(
                 where=self._where,
-                what=f"{self._name} gave no frame for {self._timeout_us / 1e6:g} s",
+                what=f"{self._name} gave no new frame for {self._timeout_us / 1e6:g} s",
                 remedy="Check the camera and the network; it is opened anew",
             )
         if not read:
@@ -131,11 +156,21 @@ class Camera:
             )
         return Frame(at_us=at_us, bgr=pixels)
 
+    def _stands_still(self, now_us: int) -> bool:
+        """Frames come, and are the same one again: the stream's own time did not move for the stall time. Some streams have none: it never moves."""
+        stream_ms = self._capture.get(_POS_MSEC)
+        if stream_ms != self._stream_ms:
+            self._advances += self._stream_ms is not None
+            self._stream_ms, self._advanced_us = stream_ms, now_us
+        return self._advances >= 3 and now_us - self._advanced_us >= self._timeout_us
 
-def form(url: str) -> Literal["stream", "device", "file"]:
-    """What an address is, by itself."""
+
+def form(url: str, every_s: float | None = None) -> Literal["stream", "snapshot", "device", "pipeline", "file"]:
+    """What an address is. every_s: how often it is to be asked for a picture."""
+    if url.startswith(PIPELINES):
+        return "pipeline"
     if "://" in url:
-        return "stream"
+        return "stream" if every_s is None or not url.startswith(("http://", "https://")) else "snapshot"
     return "device" if url.startswith("/dev/") else "file"
 
 
@@ -147,44 +182,44 @@ def _open_stream(config: Config, timeout_s: float, where: str) -> Capture:
     return capture
 
 
-def _open_device(config: Config, where: str) -> Capture:
-    path = os.path.realpath(config.url)  # /dev/v4l/by-id/… is a link
-    _check_device(config.url, path, where)
-    capture, differences = open_device(path, width=config.width, height=config.height, rate_hz=config.rate_hz)
+def _open_pipeline(config: Config, where: str) -> Capture:
+    place = f"{where}.url"
+    try:
+        text = pipeline(
+            config.url,
+            user=config.user,
+            password=config.password,
+            width=config.width,
+            height=config.height,
+            rate_hz=config.rate_hz,
+        )
+    except ValueError:
+        raise Problem(
+            where=place,
+            what=f"{shown(config.url)} names no camera",
+            remedy="Write its number after the colon, as in jetson-csi:0",
+        ) from None
+    hanging = left_behind()
+    if hanging >= _MOST_HANGING:
+        raise Problem(
+            where=place,
+            what=f"{shown(config.url)} is not tried again: {hanging} earlier attempts still hang in GStreamer",
+            remedy="Try it with gst-launch-1.0: is an element of it not installed? Then start the agent anew",
+        )
+    capture = open_pipeline(text, config.stall_s)
+    if capture is None:
+        raise Problem(
+            where=place,
+            what=f"{shown(config.url)} needs GStreamer, without which this OpenCV was built",
+            remedy="Use Debian's python3-opencv: take opencv-python-headless out, and let the environment see the system's packages (--system-site-packages)",
+        )
     if not capture.opened:
         raise Problem(
-            where=f"{where}.url",
-            what=f"{config.url} is there, but gives no video",
-            remedy="Is it a capture device (v4l2-ctl --list-devices)? Some cameras have two, one of them without pictures",
-        )
-    if differences:
-        _log.warning(
-            fact("the camera gives otherwise than asked", camera=config.url, differences="; ".join(differences))
+            where=place,
+            what=f"{shown(config.url)} does not start",
+            remedy="Try it with gst-launch-1.0, an autovideosink in the place of the appsink: it says what is wrong",
         )
     return capture
-
-
-def _check_device(name: str, path: str, where: str) -> None:
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-    except OSError as error:
-        remedies = {
-            errno.ENOENT: "Is it plugged in? ls /dev/v4l/by-id shows the cameras that are",
-            errno.EACCES: "Add the user to the group video: usermod -aG video USER",
-            errno.EBUSY: "Another program has it open: fuser -v shows which",
-        }
-        raise Problem(
-            where=f"{where}.url",
-            what=f"{name}: {(error.strerror or str(error)).lower()}",
-            remedy=remedies.get(error.errno or 0, "Check the device with v4l2-ctl --list-devices"),
-        ) from None
-    try:
-        if not stat.S_ISCHR(os.fstat(handle).st_mode):
-            raise Problem(
-                where=f"{where}.url", what=f"{name} is no device", remedy="Name a device, an address or a video file"
-            )
-    finally:
-        os.close(handle)
 
 
 def _open_file(url: str, where: str) -> Capture:

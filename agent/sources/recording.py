@@ -5,17 +5,23 @@ No kind of the config: `replay` opens it in the place of the lane's own source.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.problems import Problem
 from agent.records import Frame, Gap, Input, Read, Tick, Write
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
     k: str
     file: str = ""
+    luma: str = ""
     start: int = msgspec.field(name="from", default=0)
     bytes: int = 0
     why: str = ""
@@ -32,8 +38,8 @@ def records(folder: Path) -> Iterator[Input | Tick]:
         where = f"{folder / 'input.jsonl'}:{number}"
         if line.k == "tick":
             yield Tick(at_us=line.at_us, alive_us=line.alive_us, dropped=line.dropped)
-        elif line.k == "frame":
-            yield _frame(folder / "frames" / line.file, line.at_us, where)
+        elif line.k in ("frame", "planes"):
+            yield _frame(folder / "frames", line, where)
         elif line.k == "gap":
             yield Gap(at_us=line.at_us, why=line.why)
         elif line.k in raw:
@@ -80,7 +86,18 @@ def _bytes(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
-def _frame(path: Path, at_us: int, where: str) -> Frame:
+def _frame(folder: Path, line: _Line, where: str) -> Frame:
+    """As the lane took it: planes as planes."""
+    planes = line.k == "planes"
+    return Frame(
+        at_us=line.at_us,
+        bgr=None if planes else _picture(folder / line.file, where, grey=False),
+        i420=_picture(folder / line.file, where, grey=True) if planes else None,
+        small_luma=_picture(folder / line.luma, where, grey=True) if line.luma else None,
+    )
+
+
+def _picture(path: Path, where: str, *, grey: bool) -> "NDArray[np.uint8]":
     import cv2
     import numpy as np
 
@@ -90,9 +107,10 @@ def _frame(path: Path, at_us: int, where: str) -> Frame:
         raise Problem(
             where=where, what=f"{path.name}: {error.strerror}", remedy="The recording is damaged: copy it again"
         ) from error
-    pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_COLOR) if encoded else None
+    form = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
+    pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), form) if encoded else None
     if pixels is None:
         raise Problem(
             where=where, what=f"{path.name} is not a picture", remedy="The recording is damaged: copy it again"
         )
-    return Frame(at_us=at_us, bgr=np.asarray(pixels, dtype=np.uint8))
+    return np.asarray(pixels, dtype=np.uint8)

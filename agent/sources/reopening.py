@@ -46,6 +46,8 @@ class Reopening:
         self._failures = 0
         self._try_at_us = 0
         self._told = False  # whether a Gap says that nothing comes
+        self._quiet = False
+        self._refused = 0  # by those that are closed
         self._faults = Repeated(_log)
         self.open = False
         self.problem: Problem | None = None
@@ -67,6 +69,7 @@ class Reopening:
                     self._clock.wait(self._stop, min(timeout_s, remaining_s))
                     return None
                 self._source = self._stack.enter_context(self._open_source())
+                self._tell_quiet()  # after it is there: `quiet` may have been called meanwhile
             record = self._source.read(timeout_s)
         except Problem as problem:
             return self._failed(problem)
@@ -78,6 +81,26 @@ class Reopening:
     def useful(self) -> bool:
         """Whether what it gives is what it is for, as Source.useful."""
         return bool(getattr(self._source, "useful", True))
+
+    @property
+    def lives(self) -> bool:
+        """As Source.lives."""
+        return bool(getattr(self._source, "lives", False))
+
+    @property
+    def refused(self) -> int:
+        """As Source.refused, of all openings. For the thread that reads."""
+        return self._refused + int(getattr(self._source, "refused", 0))
+
+    def quiet(self, quiet: bool) -> None:
+        """As Source.quiet: holds for later openings too. Any thread."""
+        self._quiet = quiet
+        self._tell_quiet()
+
+    def _tell_quiet(self) -> None:
+        tell = getattr(self._source, "quiet", None)
+        if tell is not None:
+            tell(self._quiet)
 
     def _arrived(self) -> None:
         self.open = True
@@ -102,6 +125,6 @@ class Reopening:
 
     def _close(self) -> None:
         self.open = False
-        self._source = None
+        self._refused, self._source = self.refused, None
         stack, self._stack = self._stack, ExitStack()
         stack.close()

@@ -1,4 +1,4 @@
-"""Rows as people and tests read them: results, ticks, events and summaries in the order (boot, time, lane, order of storing).
+"""Rows as people and tests read them: results, ticks, events, crossings and summaries in the order (boot, time, lane, order of storing).
 
 Left out is what depends on when and how often something was stored or sent: row ids, epoch, boot, numbers, config digest, moment of making,
 latencies, costs. Consecutive ticks of a lane in which nothing was seen, failed or dropped are one row, whose `ticks` says nothing of how they
@@ -24,7 +24,7 @@ _APART = frozenset(("at_us", "rule", "phase", "snapshot", "media"))
 LEFT_OUT = frozenset(("epoch", "boot", "seq", "of", "cfg", "at", "carry", "lat", "cost"))
 COLUMNS = ("k", "t", "at_us", "lane", "model", "label", "score", "x0", "y0", "x1", "y1", "track", "value", "extra",
            "alive_us", "seen", "gated", "inferred", "failed", "dropped", "counts",
-           "rule", "phase", "body", "grain", "rev")  # fmt: skip
+           "rule", "phase", "kind", "place", "dwell_s", "body", "grain", "rev")  # fmt: skip
 
 _RESULTS = f"""
 SELECT boot, at_us, lane.text AS lane, result.id AS place, 0 AS kind, {utc_us("result")} AS utc_us, model.text AS a, label.text AS b, score_e4 AS c,
@@ -44,6 +44,11 @@ SELECT boot, at_us, lane.text AS lane, event.id AS place, 0 AS kind, {utc_us("ev
   NULL AS d, NULL AS e, NULL AS f, NULL AS g, NULL AS h, NULL AS i, NULL AS j
 FROM event JOIN name AS lane ON lane.id = lane JOIN name AS rule ON rule.id = rule
 """
+_CROSSINGS = f"""
+SELECT boot, at_us, lane.text AS lane, crossing.id AS place, 0 AS kind, {utc_us("crossing")} AS utc_us, crossing.kind AS a, place.text AS b,
+  label.text AS c, track AS d, dwell_us AS e, NULL AS f, NULL AS g, NULL AS h, NULL AS i, NULL AS j
+FROM crossing JOIN name AS lane ON lane.id = lane LEFT JOIN name AS place ON place.id = crossing.place LEFT JOIN name AS label ON label.id = label
+"""
 _SUMMARIES = f"""
 SELECT summary.boot, coalesce(tick.at_us, start_us + grain * 1000000 - CASE WHEN dated THEN (SELECT utc_offset_us FROM clock
     WHERE clock.boot = summary.boot ORDER BY from_us LIMIT 1) ELSE 0 END) AS at_us, lane.text AS lane, last_tick AS place, 2 + grain AS kind,
@@ -60,7 +65,14 @@ def _ordered(table: str, query: str) -> str:
 
 _ALL = (
     " UNION ALL ".join(
-        _ordered(*part) for part in (("result", _RESULTS), ("tick", _TICKS), ("event", _EVENTS), ("sum", _SUMMARIES))
+        _ordered(*part)
+        for part in (
+            ("result", _RESULTS),
+            ("tick", _TICKS),
+            ("event", _EVENTS),
+            ("cross", _CROSSINGS),
+            ("sum", _SUMMARIES),
+        )
     )
     + " ORDER BY boot, at_us, lane, place, kind"
 )
@@ -100,12 +112,19 @@ def _event(values: list[Any]) -> dict[str, Any]:
     return {"rule": values[0], "phase": "end" if values[1] else "start", "body": body}
 
 
+def _crossing(values: list[Any]) -> dict[str, Any]:
+    kind, place, label, track, dwell_us = values[:5]
+    row = {"kind": _KINDS[kind], "place": place, "label": label, "track": track}
+    return row if dwell_us is None else {**row, "dwell_s": dwell_us / 1e6}
+
+
 def _summary(values: list[Any]) -> dict[str, Any]:
     body = None if values[2] is None else _without(json.loads(values[2]))
     return {"grain": values[0], "rev": values[1], "body": body}
 
 
-_PARTS = {"result": _result, "tick": _tick, "event": _event, "sum": _summary}
+_KINDS = ("born", "entered", "left", "in", "out", "interrupted", "interrupted_in")
+_PARTS = {"result": _result, "tick": _tick, "event": _event, "cross": _crossing, "sum": _summary}
 
 
 def _without(body: Any) -> Any:

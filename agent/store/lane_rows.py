@@ -11,16 +11,18 @@ from typing import Any
 import msgspec
 
 from agent.clock import Reading
-from agent.records import Event, Inference, LaneSecond
-from agent.store import trusted
+from agent.records import Crossing, Event, Inference, LaneSecond
+from agent.store import live, trusted
 from agent.store.result_rows import insert_results
 from agent.store.transaction import Job, Transaction
 
 PHASES = {"start": 0, "end": 1}
+CROSSINGS = {"born": 0, "entered": 1, "left": 2, "in": 3, "out": 4, "interrupted": 5, "interrupted_in": 6}
 # Better sources first.
 SOURCES = ("gnss", "ptp", "ntp", "rtc", "manual", "none")
 _TICK = "INSERT INTO tick VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)"
+_CROSSING = "INSERT INTO crossing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class LaneSecondJob:
@@ -42,13 +44,17 @@ class LaneSecondJob:
             stored = ()
         results = insert_results(transaction, lane, stored)
         _enter_events(transaction, lane, second.events)
-        if not (results or second.events or left_out) and self._merged(transaction, lane):
+        _enter_crossings(transaction, lane, second.crossings)
+        if second.live is not None:
+            live.write(transaction, second.lane, second.live)
+        if not (results or second.events or second.crossings or left_out) and self._merged(transaction, lane):
             return
         self._tick(transaction, lane, left_out)
 
     def remainder(self) -> "Job | None":
-        """What is stored later when a full or failing disk took the second: its events, which are few and will not come again."""
-        return EventsJob(self.lane, self._second.events) if self._second.events else None
+        """What is stored later when a full or failing disk took the second: its events and crossings, which are few and will not come again."""
+        second = self._second
+        return EventsJob(self.lane, second.events, second.crossings) if second.events or second.crossings else None
 
     def _tick(self, transaction: Transaction, lane: int, left_out: Sequence[Inference]) -> None:
         second = self._second
@@ -94,15 +100,17 @@ class LaneSecondJob:
 
 
 class EventsJob:
-    """The job of events whose second could not be stored; they count in the window of the lane's next tick."""
+    """The job of events and crossings whose second could not be stored; they count in the window of the lane's next tick."""
 
-    __slots__ = ("_events", "_lane")
+    __slots__ = ("_crossings", "_events", "_lane")
 
-    def __init__(self, lane: str, events: Sequence[Event]) -> None:
-        self._lane, self._events = lane, events
+    def __init__(self, lane: str, events: Sequence[Event], crossings: Sequence[Crossing] = ()) -> None:
+        self._lane, self._events, self._crossings = lane, events, crossings
 
     def __call__(self, transaction: Transaction) -> None:
-        _enter_events(transaction, transaction.name("lane", self._lane), self._events)
+        lane = transaction.name("lane", self._lane)
+        _enter_events(transaction, lane, self._events)
+        _enter_crossings(transaction, lane, self._crossings)
 
     def remainder(self) -> Job:
         return self
@@ -115,6 +123,20 @@ def _enter_events(transaction: Transaction, lane: int, events: Sequence[Event]) 
             (
                 transaction.next_id(), transaction.boot, event.at_us, lane, transaction.name("rule", event.rule),
                 PHASES[event.phase], msgspec.json.encode(event).decode(),
+            ),
+        )  # fmt: skip
+
+
+def _enter_crossings(transaction: Transaction, lane: int, crossings: Sequence[Crossing]) -> None:
+    """place: of who is born or interrupted, the model that sees it; else the zone or line."""
+    for one in crossings:
+        place = one.model if one.place is None else one.place
+        kind = "model" if one.place is None else "line" if one.kind in ("in", "out") else "zone"
+        transaction.connection.execute(
+            _CROSSING,
+            (
+                transaction.next_id(), transaction.boot, one.at_us, lane, one.track, transaction.name("label", one.label),
+                transaction.name(kind, place), CROSSINGS[one.kind], one.dwell_us,
             ),
         )  # fmt: skip
 
@@ -166,12 +188,19 @@ def clock_job(reading: Reading) -> Job:
 
 def _idle(second: LaneSecond) -> bool:
     return not (
-        second.seen or second.failed or second.tick.dropped or second.events or second.inferences or second.measured
+        second.seen
+        or second.failed
+        or second.tick.dropped
+        or second.events
+        or second.inferences
+        or second.measured
+        or second.crossings
+        or second.occupied
     )
 
 
 def _counts(second: LaneSecond, left_out: Sequence[Inference], unstored: int) -> str | None:
-    """{"m":{model:[inferred,failed]},"s":{reading:[n,sum,sum of squares,min,max]},"u":inputs unstored}, NULL when there is nothing."""
+    """{"m":{model:[inferred,failed]},"s":{reading:[n,sum,sum of squares,min,max]},"u":inputs unstored,"z":{zone:{label:objects in it}}}, NULL when there is nothing."""
     models = {model: list(pair) for model, pair in second.models.items()}
     for one in left_out:
         if one.model in models:
@@ -179,6 +208,8 @@ def _counts(second: LaneSecond, left_out: Sequence[Inference], unstored: int) ->
     counts: dict[str, Any] = {"m": {model: pair for model, pair in models.items() if any(pair)}, "s": second.measured}
     if unstored:
         counts["u"] = unstored
+    if second.occupied:
+        counts["z"] = second.occupied
     return msgspec.json.encode(counts).decode() if any(counts.values()) else None
 
 

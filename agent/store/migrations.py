@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.problems import Exit, Problem
-from agent.store.schema import SECOND, TABLES, VERSION, VIEWS
+from agent.store.schema import CROSSINGS, SECOND, TABLES, VERSION, VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,14 @@ def _second(db: "sqlite_utils.Database") -> None:
         db.execute(statement)
 
 
-LATER: "dict[str, Callable[[sqlite_utils.Database], None]]" = {"m0002_bounded": _second}
+def _third(db: "sqlite_utils.Database") -> None:
+    db.execute(CROSSINGS.strip().removesuffix(";"))
+
+
+LATER: "dict[str, Callable[[sqlite_utils.Database], None]]" = {
+    "m0002_bounded": _second,
+    "m0003_crossings": _third,
+}
 
 
 def prepare(connection: sqlite3.Connection, path: Path, *, utc: datetime | None = None) -> None:
@@ -68,7 +75,7 @@ def _create(connection: sqlite3.Connection, path: Path, utc: datetime) -> None:
     )
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in (TABLES + SECOND + VIEWS + _MARKER + marker).split(";\n"):
+        for statement in (TABLES + SECOND + VIEWS + CROSSINGS + _MARKER + marker).split(";\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")

@@ -1,4 +1,4 @@
-"""The tables and views of `edge.sqlite`, version 2. Needs SQLite 3.37 (STRICT tables).
+"""The tables and views of `edge.sqlite`, version 3. Needs SQLite 3.37 (STRICT tables).
 
 Rows carry (boot, microseconds on CLOCK_BOOTTIME). UTC is that plus the offset of the clock row in force, or of the boot's first one. Scores
 and places are integers in ten-thousandths. There is no index on raw rows: an index costs more bytes on flash than the rows themselves, and
@@ -7,7 +7,7 @@ ids are in the order of time.
 clock.after_id: the greatest row id when it was entered. summary.dated 0: its time was not known when it went out, start_us is boot time.
 """
 
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE epoch (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, prev TEXT, why TEXT NOT NULL, boot INTEGER NOT NULL,
@@ -77,6 +77,16 @@ def grain_text(seconds: str) -> str:
     """SQL: m1, h1, d1, s{seconds}."""
     return f"CASE {seconds} WHEN 60 THEN 'm1' WHEN 3600 THEN 'h1' WHEN 86400 THEN 'd1' ELSE 's' || {seconds} END"
 
+
+# Version 3. place: of kinds 0 and 5 the model, else the zone or line.
+CROSSINGS = f"""
+CREATE VIEW crossings AS SELECT row.id, {utc_text("row.us")} AS utc, lane.text AS lane,
+  CASE row.kind WHEN 0 THEN 'born' WHEN 1 THEN 'entered' WHEN 2 THEN 'left' WHEN 3 THEN 'in' WHEN 4 THEN 'out'
+    WHEN 5 THEN 'interrupted' ELSE 'interrupted_in' END AS kind,
+  place.text AS place, label.text AS label, track, dwell_us / 1000000.0 AS dwell_s, boot, at_us
+  FROM (SELECT *, {utc_us("crossing")} AS us FROM crossing) AS row LEFT JOIN name AS lane ON lane.id = row.lane
+  LEFT JOIN name AS place ON place.id = row.place LEFT JOIN name AS label ON label.id = row.label;
+"""
 
 VIEWS = f"""
 CREATE VIEW results AS SELECT row.id, {utc_text("row.us")} AS utc, lane.text AS lane, model.text AS model, label.text AS label,

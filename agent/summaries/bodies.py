@@ -12,6 +12,7 @@ from agent.statistics import ACCURACY, Bins, quantile
 from agent.store import trusted
 from agent.store.transaction import Transaction
 from agent.summaries.content import Content
+from agent.summaries.crossings import line_counts, zone_counts
 from agent.summaries.windows import SECOND_US, ClockRow, Run, row_in_force, utc_of_end
 
 VIDEO_BITS_PER_S = 4_000_000
@@ -45,6 +46,8 @@ def make_summary(
         for name, (count, total, squares, least, greatest) in content.sensors.items()
     }  # fmt: skip
 
+    zones, lines = zone_counts(content.zones), line_counts(content.lines)
+
     def body(number: int) -> bytes:
         return encode(
             summary.Summary(
@@ -69,6 +72,8 @@ def make_summary(
                     fail=content.failed,
                 ),
                 models={name: _model(facts.models.get(name), name, content) for name in content.models},
+                zone=zones or UNSET,
+                line=lines or UNSET,
                 sens=readings or UNSET,
                 cost=summary.Cost(
                     j=None, tx=None, rx=None, alt=content.alive_us * facts.video_bits_per_s // (8 * SECOND_US)
@@ -128,7 +133,8 @@ def _model(digest: str | None, name: str, content: Content) -> summary.ModelCoun
         sha=None if digest is None else f"sha256:{digest}",
         inf=content.models[name],
         n=dict(sorted(content.labels.get(name, {}).items())),
-        uniq={},  # the births of tracks are no rows yet
+        uniq=dict(sorted(content.unique.get(name, {}).items())),
+        cut=dict(sorted(content.cut.get(name, {}).items())) or UNSET,
         lat=_latency(content.latencies.get(name, {})),
     )
 

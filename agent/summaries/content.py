@@ -6,6 +6,8 @@ from collections.abc import Callable
 import msgspec
 
 from agent.statistics import Bins, merge
+from agent.summaries import crossings
+from agent.summaries.crossings import Lines, Objects, Zones
 
 # (n, sum, sum of squares, least, greatest)
 Sums = tuple[int, float, float, float, float]
@@ -15,12 +17,13 @@ class _Counts(msgspec.Struct, frozen=True):
     m: dict[str, tuple[int, int]] = {}
     # A reading that was no number is null in JSON.
     s: dict[str, tuple[int, float | None, float | None, float | None, float | None]] = {}
+    z: dict[str, dict[str, int]] = {}
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """What a range of ticks of one lane adds up to. seen = gated + inferred + dropped + failed.
 
-    models: per model the inputs it inferred. labels: per model and label the results. latencies: per model log bins of milliseconds.
+    models: per model the inputs it inferred. labels: per model and label the results. latencies: per model log bins of milliseconds. unique: objects first seen; cut: objects whose end nobody saw, for the agent stopped.
     """
 
     alive_us: int
@@ -33,6 +36,10 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, dict[str, int]]
     latencies: dict[str, Bins]
     sensors: dict[str, Sums]
+    unique: Objects = {}
+    cut: Objects = {}
+    zones: Zones = {}
+    lines: Lines = {}
 
 
 _decode_counts = msgspec.json.Decoder(_Counts).decode
@@ -62,11 +69,14 @@ def read(
     models: dict[str, int] = {}
     latencies: dict[str, Bins] = {}
     sensors: dict[str, Sums] = {}
+    occupied: dict[str, dict[str, int]] = {}
     for *numbers, counts_text, measured_text in connection.execute(_TICKS, (first_tick, last_tick, lane)):
         for place, number in enumerate(numbers):
             sums[place] += number
+        occupied = {}
         if counts_text:
             counts = _decode_counts(counts_text)
+            occupied = counts.z
             for model, (inferred, _failed) in counts.m.items():
                 models[model] = models.get(model, 0) + inferred
             for reading, (count, total, squares, least, greatest) in counts.s.items():
@@ -81,12 +91,14 @@ def read(
         counted = labels.setdefault(name_of(model_id), {})
         if label_id is not None:
             counted[name_of(label_id)] = count
-    for model in (*labels, *latencies):
+    moved = crossings.read(connection, name_of, (after_id, last_tick, lane), occupied)
+    for model in (*labels, *latencies, *moved.unique, *moved.cut):
         models.setdefault(model, 0)
     alive_us, seen, gated, inferred, dropped, failed = sums
     return Content(
         alive_us=alive_us, seen=seen, gated=gated, inferred=inferred, dropped=dropped, failed=failed,
         models=dict(sorted(models.items())), labels=labels, latencies=latencies, sensors=dict(sorted(sensors.items())),
+        unique=moved.unique, cut=moved.cut, zones=moved.zones, lines=moved.lines,
     )  # fmt: skip
 
 

@@ -63,6 +63,8 @@ class EventItems:
             if not dated and boot == transaction.boot and self._patience.now_us < at_us + self._after_us:
                 break
             done += 1
+            if "#" in self._rows.name(connection, rule):
+                continue  # a part of a rule over several lanes (several.py)
             stream = event_stream(self._rows.name(connection, lane))
             try:
                 event = _decode(body)
@@ -128,6 +130,7 @@ class EventItems:
                     score=event.score,
                     box=event.box,
                     zone=event.zone,
+                    line=event.line,
                     media=_media(event),
                 )
             )

@@ -14,6 +14,7 @@ import msgspec
 from agent.messages.envelope import decode
 from agent.messages.summary import Summary
 from agent.statistics import Bins, merge
+from agent.summaries import crossings
 from agent.summaries.content import Content, Sums, merge_sums
 from agent.summaries.windows import SECOND_US, EpochSpan, Run, epoch_of
 
@@ -91,7 +92,9 @@ def content(connection: sqlite3.Connection, group: Group, finer_s: int) -> Conte
     labels: dict[str, dict[str, int]] = {}
     latencies: dict[str, Bins] = {}
     sensors: dict[str, Sums] = {}
+    moved: list[crossings.Moved] = []
     for body in _bodies(connection, group):
+        moved.append(crossings.from_body(body))
         parts = (
             round(body.cover * finer_s * SECOND_US),
             body.fr.seen,
@@ -115,9 +118,11 @@ def content(connection: sqlite3.Connection, group: Group, finer_s: int) -> Conte
                     sensors.get(name), (reading.n, reading.sum, reading.sq, reading.min, reading.max)
                 )
     alive_us, seen, gated, inferred, dropped, failed = sums
+    total = crossings.merged(iter(moved))
     return Content(
         alive_us=alive_us, seen=seen, gated=gated, inferred=inferred, dropped=dropped, failed=failed,
         models=dict(sorted(models.items())), labels=labels, latencies=latencies, sensors=dict(sorted(sensors.items())),
+        unique=total.unique, cut=total.cut, zones=total.zones, lines=total.lines,
     )  # fmt: skip
 
 

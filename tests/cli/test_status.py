@@ -109,7 +109,7 @@ def test_what_the_running_agent_says_of_itself_is_shown_with_its_age(config: Pat
         why = "gpu died of signal 9; the CPU has taken over"
         model = {"runtime": "litert", "delegate": "xnnpack", "sha256": "x", "problem": None, "degraded": why}
         lanes = {
-            "yard": {"state": "ended", "problem": None, "models": {"faces": model}},
+            "yard": {"state": "ended", "problem": None, "models": {"faces": model}, "picture": ["covered", "moved"]},
             "shed": {"state": "failed", "problem": "no camera"},
         }
         state = {
@@ -128,7 +128,18 @@ def test_what_the_running_agent_says_of_itself_is_shown_with_its_age(config: Pat
     assert not told["lanes"]["yard"]["blind"]
     assert told["lanes"]["shed"]["state"] == "blind"
     assert told["lanes"]["yard"]["delegates"] == {"faces": "xnnpack"}
-    for part in ("faces on xnnpack", why, "no camera", "connected (3.0 s ago)", "yard 3", "event/yard 1"):
+    assert told["lanes"]["yard"]["picture"] == ["covered", "moved"]
+    assert told["lanes"]["shed"]["picture"] == []
+    for part in (
+        "something covers the lens",
+        "the camera was moved",
+        "faces on xnnpack",
+        why,
+        "no camera",
+        "connected (3.0 s ago)",
+        "yard 3",
+        "event/yard 1",
+    ):
         assert part in text
 
 

@@ -100,7 +100,12 @@ def test_the_good_config_has_no_problem(problems):
         ("[0.5, 0.9]", "[0.5, 1.9]", "12 lane.yard.zone.dock.polygon[2][1]", "at most 1"),
         (", [0.5, 0.9]", "", "12 lane.yard.zone.dock.polygon", "at least 3"),
         ("[0.5, 0.9]", "[0.5]", "12 lane.yard.zone.dock.polygon[2]", "It takes 2"),
-        ("[lane.yard.zone.dock]\npolygon", "[lane.yard.line.door]\nfrom", "11 lane.yard.line", "counting lines"),
+        (
+            "[lane.yard.zone.dock]\npolygon",
+            "[lane.yard.line.door]\nto = [0.5, 0.5]\nfrom",
+            "13 lane.yard.line.door.from",
+            "It takes 2",
+        ),
         ('kind = "camera"\n', "", "6 lane.yard.source.kind", "camera"),
         ('kind = "camera"', 'kind = "recording"', "7 lane.yard.source.kind", "no kind"),
         ('kind = "camera"', "kind = 3", "7 lane.yard.source.kind", "no kind"),
@@ -200,6 +205,88 @@ def test_the_good_config_has_no_problem(problems):
             "23 lane.pump.model.more.on",
             "no crops",
         ),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\non = "motion"', "11 lane.yard.model.faces.on", "no gate"),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\nregions = 2', "11 lane.yard.model.faces.regions", "no use"),
+        ('path = "faces.tflite"', 'path = "faces.tflite"\nwhole_s = 2.0', "11 lane.yard.model.faces.whole_s", "no use"),
+        (
+            'path = "bearing.tflite"',
+            'path = "bearing.tflite"\non = "motion"',
+            "21 lane.pump.model.bearing.on",
+            "nothing moves",
+        ),
+        (
+            'path = "faces.tflite"',
+            'path = "faces.tflite"\n[lane.yard.model.motion]\npath = "m.tflite"\n[lane.yard.model.age]\npath = "age.tflite"\non = "motion"',
+            "15 lane.yard.model.age.on",
+            "a word of the agent",
+        ),
+        (
+            'kind = "camera"',
+            'kind = "rtsp"\nidle_decode = "keyframes"',
+            "8 lane.yard.source.idle_decode",
+            "without a gate",
+        ),
+        (
+            'kind = "camera"',
+            'kind = "rtsp"\noptions = { protocol_whitelist = "file" }',
+            "8 lane.yard.source.options.protocol_whitelist",
+            "cannot be",
+        ),
+        (
+            'kind = "camera"\nurl = "rtsp:',
+            'kind = "rtsp"\nurl = "http:',
+            "8 lane.yard.source.url",
+            "begins with rtsp://",
+        ),
+        ('name = "gate-07"', 'name = "gate-07"\ntimezone = "Europe/Atlantis"', "5 device.timezone", "no time zone"),
+        (
+            'label = "face"',
+            'label = "face"\nbetween = ["22:00", "24:00"]',
+            "24 rule.somebody.between[1]",
+            "a time of the day",
+        ),
+        ("[rule.somebody]", "[rule.picture-moved]", "21 rule.picture-moved", "Give it another name"),
+        (
+            "[lane.pump.window]",
+            "[lane.pump.picture]\nwatch = []\n[lane.pump.window]",
+            "16 lane.pump.picture",
+            "no pictures",
+        ),
+        (
+            "[lane.yard.model.faces]",
+            '[lane.yard.picture]\nwatch = ["blurred"]\n[lane.yard.model.faces]',
+            "10 lane.yard.picture.watch[0]",
+            "cannot be",
+        ),
+        ('kind = "camera"', 'kind = "rtsp"\nca_file = "ca.pem"', "8 lane.yard.source.ca_file", "not encrypted"),
+        ('stream1"', 'stream1"\nevery_s = 2', "9 lane.yard.source.every_s", "no use"),
+        ("rtsp://10.0.0.7/stream1", 'http://10.0.0.7/a.jpg"\nevery_s = "2', "9 lane.yard.source.every_s", "a number"),
+        (
+            'rtsp://10.0.0.7/stream1"',
+            'http://10.0.0.7/a.jpg"\nevery_s = 5',
+            "9 lane.yard.source.every_s",
+            "blind between",
+        ),
+        (
+            'rtsp://10.0.0.7/stream1"',
+            'http://10.0.0.7/a.jpg"\nevery_s = 2\nwidth = 640',
+            "10 lane.yard.source.width",
+            "is a snapshot",
+        ),
+        ('rtsp://10.0.0.7/stream1"', 'jetson-csi:0"\nuser = "viewer"', "9 lane.yard.source.user", "is a pipeline"),
+        (
+            'rtsp://10.0.0.7/stream1"',
+            'gstreamer:videotestsrc"\nwidth = 640',
+            "9 lane.yard.source.width",
+            "is a pipeline",
+        ),
+        ("rtsp://10.0.0.7/stream1", "gstreamer:rtspsrc user-pw=geheim", "8 lane.yard.source.url", "{password}"),
+        (
+            "rtsp://10.0.0.7/stream1",
+            "gstreamer:rtspsrc location=rtsp://u:geheim@h/",
+            "8 lane.yard.source.url",
+            "password",
+        ),
         ("mqtts://broker.example.com:8883", "http://broker", "25 mqtt.url", "mqtts://"),
         ("mqtts://broker.example.com:8883", "mqtts://", "25 mqtt.url", "not an address"),
         ("mqtts://broker.example.com:8883", "mqtts://host:port", "25 mqtt.url", "not an address"),
@@ -217,10 +304,29 @@ def test_each_mistake_is_named_where_it_is(problems, old, new, where, words):
         assert len(found) == 1, found
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        'url = "http://10.0.0.7/a.jpg"\nevery_s = 2',
+        'url = "jetson-csi:0"\nwidth = 640\nheight = 480\nrate_hz = 30',
+        'url = "jetson-rtsp://10.0.0.7/stream1"\nuser = "viewer"',
+        'url = "gstreamer:rtspsrc location=rtsp://10.0.0.7/ user-id={user} user-pw={password} ! decodebin"\nuser = "viewer"',
+    ],
+)
+def test_sources_that_are_good(problems, source):
+    assert problems(('url = "rtsp://10.0.0.7/stream1"', source)) == []
+
+
 def test_a_delegate_of_the_file_s_own_and_a_second_stage_are_good(problems):
     own = '[delegate.npu]\nlibrary = "libvx_delegate.so"\noptions = { cache = true }\n[mqtt]'
     second = 'path = "faces.tflite"\n[lane.yard.model.age]\npath = "age.tflite"\non = "faces"\nmargin = 0.2\ndelegates = ["npu", "cpu"]'
     assert problems(("[mqtt]", own), ('path = "faces.tflite"', second)) == []
+
+
+def test_a_model_on_what_moves_is_good(problems):
+    gated = '[lane.yard.gate]\nkind = "motion"\n[lane.yard.model.faces]'
+    model = 'path = "faces.tflite"\non = "motion"\nregions = 2\nwhole_s = 5\nmargin = 0.2'
+    assert problems(("[lane.yard.model.faces]", gated), ('path = "faces.tflite"', model)) == []
 
 
 @pytest.mark.parametrize("url", ["mqtt://localhost", "mqtt://127.0.0.1:1883", "mqtt://[::1]", "mqtts://10.0.0.1"])

@@ -52,6 +52,7 @@ def rtsp(_folder: Path) -> Iterator[dict[str, Any]]:
 OPENABLE: dict[str, list[Callable[[Path], AbstractContextManager[dict[str, Any]]]]] = {
     "camera": [video, rtsp],
     "images": [images],
+    "rtsp": [rtsp],
 }
 CASES = [(kind, scene) for kind in KINDS for scene in OPENABLE.get(kind, [None])]
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from agent.events.rules import Config, Rules, Zone
+from agent.events.rules import Config, Rules
+from agent.events.settings import Zone
 from agent.records import Detections, Inference
 
 SECOND = 1_000_000

@@ -132,3 +132,14 @@ def test_boxes_that_are_no_boxes_break_nothing() -> None:
         assert len(follow(tracker, place / 10, strange)) == 3
     same = [follow(tracker, 1.0, box(0.5)) for _ in range(3)]
     assert all(len(one) == 1 for one in same), "several inputs of one moment"
+
+
+def test_live_are_the_boxes_of_what_is_followed_until_it_is_lost() -> None:
+    tracker = Tracker(Config(lost_s=2.0))
+    assert tracker.live(0).shape == (0, 4)
+    boxes = np.array([[0.1, 0.1, 0.2, 0.4], [0.5, 0.5, 0.6, 0.9]], np.float32)
+    for number in range(3):
+        tracker.update(number * 200_000, boxes, np.array([0.9, 0.2], np.float32), np.zeros(2, np.int64))
+    np.testing.assert_allclose(tracker.live(400_000), boxes[:1], atol=1e-6)
+    assert len(tracker.live(2_400_000)) == 1
+    assert tracker.live(2_400_001).shape == (0, 4)

@@ -94,7 +94,7 @@ def test_cameras_that_die_and_come_back(tmp_path: Path) -> None:
             for lane in cameras:
                 agent.check_goes_on(lane)
                 agent.wait_until(lambda lane=lane: agent.lane(lane)["problem"] is None, f"the end of {lane}'s problem")
-    for lane, words in (("killed", "gives no more frames"), ("frozen", "gave no frame for 1 s")):
+    for lane, words in (("killed", "gives no more frames"), ("frozen", "gave no new frame for 1 s")):
         said = problems(agent.text, f"lane.{lane}.source.url")
         assert words in said[0]
         assert "it is opened anew" in said[0]

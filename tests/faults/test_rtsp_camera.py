@@ -26,7 +26,7 @@ def test_rtsp_cameras_from_start_to_stop(tmp_path: Path) -> None:
         with troubled(config) as agent:
             agent.wait_until(lambda: min(map(agent.results, LANES)) > 3, "results of each")
             first.freeze()
-            agent.wait_for_problem("door", "gave no frame for 1 s")
+            agent.wait_for_problem("door", "gave no new frame for 1 s")
             agent.check_goes_on("yard")
             first.kill()
             second = cameras.enter_context(RtspServer(**login, port=first.port))
@@ -37,7 +37,7 @@ def test_rtsp_cameras_from_start_to_stop(tmp_path: Path) -> None:
             began_s = time.monotonic()
         assert time.monotonic() - began_s < STOP_LIMIT_S, "it waited for every camera in turn"
     said = problems(agent.text, "lane.door.source.url")
-    assert "gave no frame for 1 s" in said[0]
+    assert "gave no new frame for 1 s" in said[0]
     assert agent.text.count("lane.door.source.url: gives records again") == 1
     check_stored(config)
     assert PASSWORD not in agent.text

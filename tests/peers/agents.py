@@ -45,6 +45,8 @@ loop = {loop}
 pace = "{pace}"
 [lane.{lane}.model.view]
 path = "{model}"
+[lane.{lane}.picture]
+watch = []
 [rule.{lane}-dark]
 lane = "{lane}"
 label = "night"

@@ -52,6 +52,33 @@ def test_ticks_fall_on_whole_seconds_of_boot_time() -> None:
     assert rig.live.input_at_us == 5_300_000
 
 
+def test_what_a_source_refused_is_dropped_and_what_it_did_not_decode_is_life() -> None:
+    class Camera:
+        """As one that decodes no picture, of which some are damaged."""
+
+        lives, refused = False, 0
+
+        def __init__(self, rig: Rig) -> None:
+            self.rig, self.reads = rig, 0
+
+        def read(self, timeout_s: float) -> None:
+            self.reads += 1
+            if self.reads > 20:
+                raise Ended
+            self.rig.clock.advance(0.1)
+            self.lives = self.reads <= 10  # then nothing comes any more
+            self.refused += self.reads in (3, 4, 7)
+
+    rig = Rig(stall_s=0.5)
+    rig.live.capture(Camera(rig))  # 1 s with life, 1 s without
+    found = [rig.tick() for _ in range(3)]
+    assert [tick.at_us for tick in found] == [6 * SECOND, 7 * SECOND, 7_300_000]
+    assert [tick.dropped for tick in found] == [3, 0, 0]
+    # From 5.4 s, when the first packet came, to the last one and the stall time after it.
+    assert sum(tick.alive_us for tick in found) == 1_400_000
+    assert rig.live.input_at_us == 6_300_000
+
+
 def test_an_event_closes_its_tick_at_once_and_the_second_goes_on() -> None:
     rig = Rig()
     with capturing(rig.live) as source:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from peers.agents import PROJECT, VIEW_MODEL, agent, opened, scene, store_path, wait_for, write_config
+from peers.h264_server import H264Server, needs_gstreamer
 
 from agent.pipeline.replay import replay
 from firmware_bridge.build import run_firmware
@@ -221,3 +222,21 @@ def test_a_folder_that_holds_something_is_not_recorded_over(tmp_path: Path) -> N
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
         assert done.returncode == 2
         assert "it holds something already" in done.stderr
+
+
+@needs_gstreamer
+def test_a_camera_s_planes_are_replayed_as_they_ran(tmp_path: Path) -> None:
+    """H.264 over RTSP behind a motion gate: what the gate and the models see is equal byte for byte."""
+    config, recording = tmp_path / "edge-agent.toml", tmp_path / "recording"
+    with H264Server(moving=True) as server:
+        head = '[device]\nsite = "test"\nname = "gate-07"\ndata = "data"\n'
+        lane = CLIP.format(clip=server.url, model=VIEW_MODEL).replace('"camera"', '"rtsp"').replace("loop = true\n", "")
+        config.write_text(f'version = 1\n{head}{lane}[store]\nmax_loss_s = 0.3\nkeep_free = "1 MB"\n')
+        with agent(config, str(recording), "--for", "4", command="record") as running:
+            assert running.process.wait(LIMIT_S) == 0, running.text
+    live = rows_of(recording / "live" / "edge.sqlite")
+    assert rows_of(replay(recording, tmp_path / "replay")) == live
+    assert len(rows(live, "result")) >= 8
+    assert sum(row["gated"] for row in rows(live, "tick")) > 0
+    lines = list(map(json.loads, (recording / "gate" / "input.jsonl").read_text().splitlines()))
+    assert {line["k"] for line in lines} == {"planes", "tick"}

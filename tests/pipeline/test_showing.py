@@ -46,10 +46,11 @@ class Refusing:
     warm = quiet = False
     boxes = np.zeros((0, 4), np.float32)
 
-    def tracked(self, boxes: object) -> None: ...
-
     def take(self, record: Frame | SampleWindow) -> bool:
         return False
+
+    def tracked(self, boxes: np.ndarray) -> None:
+        pass
 
 
 class Lane:

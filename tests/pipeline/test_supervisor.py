@@ -15,6 +15,7 @@ from peers.agents import VIEW_MODEL, scene, write_config
 from peers.manual_clock import ManualClock
 
 from agent.config.read import read
+from agent.pipeline.lives import Lives
 from agent.pipeline.models import Machine
 from agent.pipeline.recorder import Recorder, open_recorder
 from agent.pipeline.supervisor import LaneState, Supervisor
@@ -79,6 +80,7 @@ class Rig:
             submit=self._submit,
             units=Units(),
             active=self._active,
+            lives=Lives({}),
             recorder=recorder,
         )
 

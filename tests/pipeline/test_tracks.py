@@ -8,10 +8,11 @@ import pytest
 from peers.lane_seconds import second
 from peers.manual_clock import ManualClock
 
+from agent.events.following import Following
 from agent.events.rules import Config as Rule
 from agent.events.rules import Rules
 from agent.events.settings import Tracker as Config
-from agent.events.tracker import Tracker
+from agent.gating import motion
 from agent.pipeline.lane import Loop, Model
 from agent.records import Detections, Frame, Inference, LaneSecond, SampleWindow, Tick
 from agent.store.export import print_rows
@@ -42,9 +43,9 @@ class TwoWalk:
 def lane(tracker: Config | None) -> list[LaneSecond]:
     seconds: list[LaneSecond] = []
     rules = Rules({"seen": Rule(lane="yard", label="face", for_s=0.5)}, {})
-    trackers = {} if tracker is None else {"faces": Tracker(tracker)}
+    following = None if tracker is None else Following(tracker, ["faces"])
     loop = Loop(
-        "yard", [Model(name="faces", runner=TwoWalk())], seconds.append, milliseconds=lambda: 0.0, rules=rules, trackers=trackers
+        "yard", [Model(name="faces", runner=TwoWalk())], seconds.append, milliseconds=lambda: 0.0, rules=rules, following=following
     )  # fmt: skip
     for place in range(20):
         loop.take(Frame(at_us=place * 100_000, bgr=np.zeros((4, 4, 3), np.uint8)))
@@ -100,3 +101,24 @@ def test_some_rows_of_a_second_with_numbers_and_some_without(
         capsys,
     )
     assert [row["track"] for row in found if row["k"] == "result"] == [7, None, None]
+
+
+def test_a_lane_is_quiet_when_its_gate_is_and_no_track_lives() -> None:
+    def frame(at_s: float) -> Frame:
+        return Frame(at_us=round(at_s * 1e6), bgr=np.zeros((48, 64, 3), np.uint8))
+
+    gate = motion.open_gate(motion.Config(rate_hz=20.0))
+    following = Following(Config(lost_s=1.0), ["faces"])
+    loop = Loop(
+        "yard", [Model(name="faces", runner=TwoWalk())], lambda _: None, milliseconds=lambda: 0.0, gate=gate, following=following
+    )  # fmt: skip
+    for step in range(40):
+        loop.take(frame(step / 10))
+    assert not loop.quiet, "two are followed, though no pixel moves"
+    alone = Loop(
+        "yard", [Model(name="faces", runner=TwoWalk())], lambda _: None, milliseconds=lambda: 0.0, gate=motion.open_gate(motion.Config())
+    )  # fmt: skip
+    for step in range(100):
+        alone.take(frame(step / 10))
+    assert alone.quiet
+    assert not Loop("yard", [], lambda _: None, milliseconds=lambda: 0.0).quiet, "without a gate all is looked at"

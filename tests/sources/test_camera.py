@@ -6,6 +6,7 @@ import socket
 import threading
 from pathlib import Path
 
+import cv2
 import pytest
 from peers.manual_clock import ManualClock
 from peers.mjpeg_server import MjpegServer
@@ -84,7 +85,7 @@ def test_a_frozen_link_is_a_stall_and_its_old_frames_are_dropped() -> None:
     with MjpegServer() as server, open_camera(server.url, stall_s=0.7) as source:
         assert source.read(1.0) is not None
         server.freeze()
-        with pytest.raises(Stalled, match="gave no frame for"):
+        with pytest.raises(Stalled, match="gave no new frame for"):
             for _ in range(50):  # what was on its way still comes
                 source.read(1.0)
 
@@ -180,7 +181,8 @@ def test_something_else_listens_there() -> None:
         found = problem_of(f"rtsp://127.0.0.1:{port}/stream1")
         listener.close()
         thread.join(10.0)
-    assert "gives no video that can be read" in found.what
+    assert "does not speak RTSP" in found.what
+    assert "554" in found.remedy
 
 
 def test_devices_that_are_not_there(tmp_path: Path) -> None:
@@ -230,3 +232,39 @@ def test_a_read_that_lasted_too_long_is_stale_even_when_it_gives_a_frame() -> No
 
     with pytest.raises(Stalled):
         camera.Camera(SlowCapture(), "c", 3.0, clock, WHERE).read(0.1)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "given"),
+    [
+        ([0, 0, 40, 80, 120, *[120] * 20], 14),  # 10 times the same one, in 1 s, are a stall
+        ([0, 0, 40, 80, *[80] * 9, 120, 160, *[160] * 9, 200], 25),  # shorter than that
+        ([0] * 25, 25),  # a stream without stamps
+        ([0, 40, 80, 0, 40, 80, 0, 40, 80, 120, 0, 40], 12),  # which begin anew
+    ],
+)
+def test_frames_whose_stream_time_stands_still_are_a_stall(stamps: list[float], given: int) -> None:
+    """As OpenCV gives them: POS_MSEC belongs to the frame that was read. Ten frames a second."""
+    import numpy as np
+
+    clock = ManualClock()
+
+    class Repeating:
+        def __init__(self) -> None:
+            self.place = -1
+
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            clock.advance(0.1)
+            self.place += 1
+            return self.place < len(stamps), np.zeros((4, 4, 3), np.uint8)
+
+        def get(self, key: int) -> float:
+            assert key == cv2.CAP_PROP_POS_MSEC
+            return stamps[self.place]
+
+    source, found = camera.Camera(Repeating(), "c", 1.0, clock, WHERE), 0  # type: ignore[arg-type]
+    with pytest.raises(Problem) as caught:
+        while True:
+            found += source.read(0.1) is not None
+    assert found == given
+    assert isinstance(caught.value, Stalled) == (given < len(stamps))

@@ -67,6 +67,40 @@ def test_one_gap_between_and_then_records_again() -> None:
     assert script.closed == 2
 
 
+def test_what_it_is_told_and_what_it_counts_outlives_an_opening() -> None:
+    told: list[tuple[int, bool]] = []
+
+    class Camera(Scripted):
+        lives = True
+
+        def read(self, timeout_s: float) -> Read | None:
+            self.refused += 2
+            return super().read(timeout_s)
+
+        def quiet(self, quiet: bool) -> None:
+            told.append((len(self.opened_at_us), quiet))
+
+        @contextmanager
+        def open(self) -> Iterator["Scripted"]:
+            self.refused = 0
+            with super().open() as source:
+                yield source
+
+    script = Camera(ManualClock(), [record(1), record(2), LOST], [record(3)])
+    with reopening(script) as source:
+        assert not source.lives
+        source.quiet(True)  # before it is open
+        assert source.read(0.1) == record(1)
+        assert source.lives
+        assert source.refused == 2
+        source.quiet(False)
+        source.quiet(True)
+        while source.read(0.1) != record(3):
+            pass
+        assert source.refused == 8
+    assert told == [(1, True), (1, False), (1, True), (2, True)]
+
+
 def test_what_is_of_no_use_does_not_end_a_problem(caplog: pytest.LogCaptureFixture) -> None:
     script = Scripted(ManualClock(), *[[record(), record(), LOST]] * 4, [record(), record()])
     script.useful = False

@@ -38,7 +38,7 @@ def columns(path: Path) -> list[str]:
 
 
 def test_a_pending_step_is_applied_once_and_rows_stay(old_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrations, "LATER", {**migrations.LATER, "m0003_extra": add_column})
+    monkeypatch.setattr(migrations, "LATER", {**migrations.LATER, "m0004_extra": add_column})
     monkeypatch.setattr(migrations, "VERSION", migrations.VERSION + 1)
     for _ in range(2):
         with closing(connect_to_write(old_store)) as connection:
@@ -46,7 +46,7 @@ def test_a_pending_step_is_applied_once_and_rows_stay(old_store: Path, monkeypat
             assert connection.execute("PRAGMA user_version").fetchone() == (migrations.VERSION,)
             assert connection.execute("SELECT count(*) FROM tick").fetchone() == (1,)
             assert connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id").fetchall() == [
-                (migrations.FIRST,), ("m0002_bounded",), ("m0003_extra",),
+                (migrations.FIRST,), ("m0002_bounded",), ("m0003_crossings",), ("m0004_extra",),
             ]  # fmt: skip
     assert columns(old_store)[-1] == "extra"
 
