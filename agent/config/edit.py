@@ -194,7 +194,8 @@ def _wanted(loaded: Loaded, shape: Shape, *, remove: bool) -> dict[str, Any]:
         table[part] = dict(table.get(part, {}))
         before, table = table, table[part]
     if not remove:
-        table[shape.name] = {name: tomllib.loads(f"value = {text}")["value"] for name, text in shape.values().items()}
+        values = {name: tomllib.loads(f"value = {text}")["value"] for name, text in shape.values().items()}
+        table[shape.name] = {**table.get(shape.name, {}), **values}
         return wanted
     del table[shape.name]
     if not table:

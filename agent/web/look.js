@@ -208,13 +208,18 @@ function shape(kind, name, points) {
   caption(name || kind, points[0][0] * width, points[0][1] * height, COLOURS[kind]);
 }
 
-// Who goes in crosses to the right of somebody who walks along the line from its beginning to its end.
+// Which way is in: with the line's beginning on the left hand and its end on the right. x to the right, y down, of length 1.
+function inwards([[x0, y0], [x1, y1]]) {
+  const long = Math.hypot(x1 - x0, y1 - y0);
+  return long ? [(y1 - y0) / long, (x0 - x1) / long] : null;
+}
+
 function arrow(points) {
   const [[x0, y0], [x1, y1]] = points.map(([x, y]) => [x * canvas.width, y * canvas.height]);
-  const long = Math.hypot(x1 - x0, y1 - y0);
-  if (!long) return;
-  const [alongX, alongY] = [(x1 - x0) / long, (y1 - y0) / long];
-  const [inX, inY] = [-alongY, alongX];
+  const way = inwards([[x0, y0], [x1, y1]]);
+  if (!way) return;
+  const [inX, inY] = way;
+  const [alongX, alongY] = [-inY, inX];
   const size = Math.max(16, canvas.width / 20);
   const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
   const [tipX, tipY] = [x + inX * size, y + inY * size];

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.edit import Shape, edited, save, state, without
-from agent.config.file import Lane
 from agent.config.read import read
 from agent.problems import Problem, Problems
 
@@ -77,7 +76,6 @@ def test_a_mask_at_the_end_of_the_file_also_without_a_last_newline(config: Path)
     assert saved(config, shape("street", "door", "mask")) == f"{TEXT}[lane.door.mask.street]\npolygon = {SQUARE_TEXT}\n"
 
 
-@pytest.mark.skipif("line" not in Lane.__struct_fields__, reason="counting lines are not in this version")
 def test_a_line_has_two_ends(config: Path) -> None:
     text = saved(config, shape("entrance", "door", "line", ((0.2, 0.8), (0.8, 0.75))))
     assert text == f"{TEXT}[lane.door.line.entrance]\nfrom = [0.2, 0.8]\nto = [0.8, 0.75]\n"
@@ -260,3 +258,10 @@ def test_a_zone_by_dotted_keys_goes_too_and_one_in_an_inline_table_stays() -> No
     assert without(dotted, shape()) == b"[lane.yard]\nsummaries = []\n"
     inline = b"[lane.yard]\nzone = {dock = {polygon = [[0, 0], [1, 0], [1, 1]]}}\n"
     assert without(inline, shape()) == inline
+
+
+def test_what_else_a_shape_says_stays(config: Path) -> None:
+    config.write_text(TEXT.replace("# clockwise\n", 'anchor = "centre"  # of the lorry\n'))
+    text = saved(config, shape())
+    assert 'anchor = "centre"  # of the lorry\n' in text
+    assert read(config).file.lane["yard"].zone["dock"].anchor == "centre"

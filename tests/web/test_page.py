@@ -10,7 +10,8 @@ from peers.agents import PROJECT, agent, scene, write_config
 from peers.browser import Browser, browser
 from peers.looks import Look, look
 
-from agent.config.file import Lane
+from agent.events import places
+from agent.events.settings import Line as LineConfig
 
 LIMIT_S = 40.0
 PICTURE = "return document.getElementById('why').innerText === '' && document.getElementById('facts').innerText"
@@ -143,12 +144,24 @@ def test_a_line_has_two_ends_and_can_be_turned_round(window: Browser, config: Pa
     body = json.loads(window.wait_for(sent, LIMIT_S))
     assert (body["lane"], body["kind"], body["name"]) == ("yard", "line", "entrance")
     near(body["points"], [(0.8, 0.8), (0.2, 0.8)])
-    said = window.wait_for(SAID, LIMIT_S)
-    if "line" in Lane.__struct_fields__:
-        near(points(config, "yard", "line", "entrance"), [(0.8, 0.8), (0.2, 0.8)])
-    else:
-        assert "counting lines are not in this version" in said
-        window.click("cancel")
+    window.wait_for(f"{SAID}.includes('line entrance')", LIMIT_S)
+    near(points(config, "yard", "line", "entrance"), [(0.8, 0.8), (0.2, 0.8)])
+
+
+@pytest.mark.parametrize(
+    "line", [((0.2, 0.8), (0.8, 0.8)), ((0.8, 0.8), (0.2, 0.8)), ((0.5, 0.2), (0.5, 0.8)), ((0.3, 0.7), (0.7, 0.3))]
+)
+def test_the_arrow_shows_the_way_that_is_counted_as_in(
+    window: Browser, line: tuple[tuple[float, float], tuple[float, float]]
+) -> None:
+    x, y = window.run("return inwards(arguments[0])", line)
+    middle = ((line[0][0] + line[1][0]) / 2, (line[0][1] + line[1][1]) / 2)
+    side, ways = places.Side(), []
+    for step in (-0.25, -0.15, -0.05, 0.05, 0.15, 0.25):
+        foot = (middle[0] + x * step, middle[1] + y * step)
+        box = (foot[0] - 0.05, foot[1] - 0.1, foot[0] + 0.05, foot[1])
+        ways.append(places.cross(side, LineConfig(from_=line[0], to=line[1]), box, 0))
+    assert [way[0] for way in ways if way is not None] == ["in"]
 
 
 def test_what_is_wrong_is_said_and_nothing_is_lost(window: Browser, config: Path) -> None:
