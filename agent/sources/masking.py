@@ -45,6 +45,10 @@ class Masking:
     def useful(self) -> bool:
         return bool(getattr(self._source, "useful", True))
 
+    @property
+    def lives(self) -> bool:
+        return bool(getattr(self._source, "lives", False))
+
 
 class Cover:
     """The masks over frames of one size and form. Bits are cleared, then set: 0.1 ms a picture of 1280 × 720."""
@@ -66,22 +70,32 @@ class Cover:
             hidden = np.concatenate([luma, chroma])
             self._set = np.concatenate([luma * np.uint8(_BLACK_LUMA), chroma * np.uint8(_NO_COLOUR)])
         self._keep = np.where(hidden, np.uint8(0), np.uint8(255))
+        self._keep_small = None
+        if like.small_luma is not None:
+            small = covered(polygons, *like.small_luma.shape[:2])
+            self._keep_small = np.where(small, np.uint8(0), np.uint8(255))
 
     def fits(self, frame: Frame) -> bool:
         array = frame.bgr if frame.bgr is not None else frame.i420
-        return array is not None and array.shape == self._keep.shape
+        small = None if frame.small_luma is None else frame.small_luma.shape
+        mine = None if self._keep_small is None else self._keep_small.shape
+        return array is not None and array.shape == self._keep.shape and small == mine
 
     def burnt(self, frame: Frame) -> Frame:
-        """A frame with an array of its own, black where it is covered, and without the camera's JPEG."""
+        """A frame with arrays of its own, black where it is covered, and without the camera's JPEG."""
         import cv2
         import numpy as np
 
+        small = None
+        if frame.small_luma is not None and self._keep_small is not None:
+            small = np.asarray(cv2.bitwise_and(frame.small_luma, self._keep_small), np.uint8)
         if frame.bgr is not None:
-            return Frame(at_us=frame.at_us, bgr=np.asarray(cv2.bitwise_and(frame.bgr, self._keep), np.uint8))
+            pixels = np.asarray(cv2.bitwise_and(frame.bgr, self._keep), np.uint8)
+            return Frame(at_us=frame.at_us, bgr=pixels, small_luma=small)
         assert frame.i420 is not None
         assert self._set is not None
         planes = cv2.bitwise_or(cv2.bitwise_and(frame.i420, self._keep), self._set)
-        return Frame(at_us=frame.at_us, i420=np.asarray(planes, np.uint8))
+        return Frame(at_us=frame.at_us, i420=np.asarray(planes, np.uint8), small_luma=small)
 
 
 def covered(polygons: Sequence[Polygon], height: int, width: int) -> "NDArray[np.bool_]":

@@ -116,3 +116,28 @@ def test_a_picture_of_another_size_or_form_is_masked_too() -> None:
 def test_any_size(size: tuple[int, int]) -> None:
     black = masked(Frame(at_us=0, bgr=noise(1, *size)), ((0, 0), (1, 0), (1, 1), (0, 1)))
     assert not black.pixels.any()
+
+
+def test_the_camera_s_own_small_picture_is_masked_too() -> None:
+    small = noise(3, 20, 12)[:, :, 0]
+    black = masked(Frame(at_us=0, bgr=noise(1), small_luma=small), SQUARE)
+    assert black.small_luma is not None
+    assert not black.small_luma[3:9, 5:15].any()
+    assert (black.small_luma[:1] == small[:1]).all()
+
+
+def test_no_field_of_a_frame_is_forgotten() -> None:
+    """Whoever gives a frame more pixels must mask them: the new field stands in `Cover.burnt` and here, or it is let go."""
+    assert set(Frame.__struct_fields__) == {"at_us", "bgr", "i420", "encoded", "small_luma"}
+
+
+class Idling(HandedSource):
+    """Decodes nothing for the moment, and is well."""
+
+    lives, useful = True, False
+
+
+def test_what_a_source_says_of_itself_passes() -> None:
+    assert Masking(Idling(), [SQUARE]).lives
+    assert not Masking(Idling(), [SQUARE]).useful
+    assert not Masking(HandedSource(), [SQUARE]).lives
