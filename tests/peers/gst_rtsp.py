@@ -75,7 +75,7 @@ class Factory(GstRtspServer.RTSPMediaFactory):
             self.set_launch(f"( filesrc location={given.file} ! qtdemux ! {form}parse config-interval=-1 ! rtp{form}pay name=pay0 pt=96 config-interval=-1 )")  # fmt: skip
         else:
             self.set_launch(
-                f"( appsrc name=pictures is-live=true format=time do-timestamp=true max-buffers=4 leaky-type=downstream caps={caps} ! "
+                f"( appsrc name=pictures is-live=true format=time do-timestamp=true max-buffers=2 block=true caps={caps} ! "
                 f"x264enc tune=zerolatency speed-preset=ultrafast key-int-max={given.group} bitrate={given.bitrate} threads=1 ! "
                 "rtph264pay name=pay0 pt=96 config-interval=-1 )"
             )
