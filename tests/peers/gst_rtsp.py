@@ -6,6 +6,7 @@ Prints its port, then `open` for each client's stream that begins.
 """
 
 import argparse
+import os
 import sys
 import threading
 import time
@@ -115,6 +116,11 @@ def protect(server: GstRtspServer.RTSPServer, factory: Factory, given: argparse.
     server.set_auth(auth)
 
 
+def end_with_the_test() -> None:
+    sys.stdin.read()  # until who started this is gone
+    os._exit(0)
+
+
 def main() -> None:
     given = words()
     Gst.init(None)
@@ -127,6 +133,7 @@ def main() -> None:
     if server.attach(None) == 0:
         sys.exit("the port is taken")
     print(server.get_bound_port(), flush=True)
+    threading.Thread(target=end_with_the_test, daemon=True).start()
     GLib.MainLoop().run()
 
 
