@@ -6,6 +6,7 @@ Prints its port, then `open` for each client's stream that begins.
 """
 
 import argparse
+import os
 import sys
 import threading
 import time
@@ -75,7 +76,7 @@ class Factory(GstRtspServer.RTSPMediaFactory):
             self.set_launch(f"( filesrc location={given.file} ! qtdemux ! {form}parse config-interval=-1 ! rtp{form}pay name=pay0 pt=96 config-interval=-1 )")  # fmt: skip
         else:
             self.set_launch(
-                f"( appsrc name=pictures is-live=true format=time do-timestamp=true max-buffers=4 leaky-type=downstream caps={caps} ! "
+                f"( appsrc name=pictures is-live=true format=time do-timestamp=true max-buffers=2 block=true caps={caps} ! "
                 f"x264enc tune=zerolatency speed-preset=ultrafast key-int-max={given.group} bitrate={given.bitrate} threads=1 ! "
                 "rtph264pay name=pay0 pt=96 config-interval=-1 )"
             )
@@ -115,6 +116,11 @@ def protect(server: GstRtspServer.RTSPServer, factory: Factory, given: argparse.
     server.set_auth(auth)
 
 
+def end_with_the_test() -> None:
+    sys.stdin.read()  # until who started this is gone
+    os._exit(0)
+
+
 def main() -> None:
     given = words()
     Gst.init(None)
@@ -127,6 +133,7 @@ def main() -> None:
     if server.attach(None) == 0:
         sys.exit("the port is taken")
     print(server.get_bound_port(), flush=True)
+    threading.Thread(target=end_with_the_test, daemon=True).start()
     GLib.MainLoop().run()
 
 

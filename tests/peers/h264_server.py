@@ -71,7 +71,9 @@ class H264Server:
         self.streams = 0
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(self._words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(
+            self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
         self.url = f"rtsp://127.0.0.1:{self.port}/stream1"
@@ -97,8 +99,9 @@ class H264Server:
         self.process.kill()
         self.process.wait(_START_S)
         self._listener.join(_START_S)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 def made_ms(frame: Frame) -> int:

@@ -231,8 +231,9 @@ def test_a_large_stream_is_told_once_with_what_costs_less(caplog: pytest.LogCapt
 
 
 @needs_gstreamer
-def test_a_camera_that_dies_and_comes_back() -> None:
-    with H264Server() as server, reopening(server.url) as source:
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_camera_that_dies_and_comes_back(transport: str) -> None:
+    with H264Server() as server, reopening(server.url, transport=transport) as source:
         read_until(source, is_frame)
         server.kill()
         records = read_until(source, is_gap)
@@ -249,8 +250,9 @@ def test_a_camera_that_dies_and_comes_back() -> None:
 
 
 @needs_gstreamer
-def test_a_frozen_camera_is_a_stall_within_5_s_and_nothing_old_is_given() -> None:
-    with H264Server() as server, open_rtsp(server.url) as source:
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_frozen_camera_is_a_stall_within_5_s_and_nothing_old_is_given(transport: str) -> None:
+    with H264Server() as server, open_rtsp(server.url, transport=transport) as source:
         frames = frames_of(source, 5)
         server.freeze()
         frozen_us = CLOCK.boot_us()
