@@ -1,45 +1,21 @@
 """A disk of 8 MB that another program fills up: the real agent's lanes go on, `status` says so, what was acknowledged is there, and it recovers."""
 
-import os
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from peers.agents import acknowledged, opened, store_path
+from peers.small_disk import fill, small_disk
 from peers.troubled import Troubled, status, troubled, write
-
-SIZE_BYTES = 8 << 20
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """The data folder on a disk of its own."""
-    data = tmp_path / "data"
-    data.mkdir()
-    if shutil.which("mount") is None:
-        pytest.skip("mount is not installed (apt-get install --no-install-recommends mount)")
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "small", data]
-    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
+    with small_disk(tmp_path / "data") as data:
         yield data
-    finally:
-        subprocess.run(["umount", data], check=True)
-
-
-def fill(path: Path) -> None:
-    """To the last byte."""
-    with path.open("ab", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            try:
-                while file.write(b"\0" * size) == size:
-                    pass
-            except OSError:
-                continue
 
 
 def ticks(config: Path) -> list[tuple[int, int, int, int, int]]:

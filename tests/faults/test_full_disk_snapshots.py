@@ -1,48 +1,18 @@
 """Snapshots on a disk that another program fills to the last byte: the agent goes on, its store is whole, pictures come again when there is room."""
 
 import json
-import os
-import shutil
 import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
-import pytest
 from peers.agents import agent, opened, scene, store_path, wait_for, write_config
 from peers.manual_clock import ManualClock
+from peers.small_disk import fill, small_disk
 
 from agent.events.snapshots import Config, Snapshots
 from agent.store.folder import free_bytes
 
 LIMIT_S = 40.0
-SIZE_BYTES = 8 << 20
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    if shutil.which("mount") is None:
-        pytest.skip("mount is not installed (apt-get install --no-install-recommends mount)")
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "small", folder]
-    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-def fill(path: Path) -> None:
-    """To the last byte."""
-    with path.open("ab", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            try:
-                while file.write(b"\0" * size) == size:
-                    pass
-            except OSError:
-                continue
 
 
 def test_a_picture_that_does_not_fit_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -1,15 +1,12 @@
 """A disk of 8 MB that is full to the last byte: a reserve lets ticks and events go on, and what even that cannot hold is told or waits."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from peers.lane_seconds import found, second
 from peers.manual_clock import ManualClock
+from peers.small_disk import fill, small_disk
 
 from agent.problems import Problem
 from agent.records import Event
@@ -26,26 +23,8 @@ S = 1_000_000
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if shutil.which("mount") is None:
-        pytest.skip("mount is not installed (apt-get install --no-install-recommends mount)")
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "small", disk]
-    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
+    with small_disk(tmp_path / "disk") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
-def fill(path: Path) -> None:
-    """To the last byte, as another program does."""
-    with path.open("ab", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            with suppress(OSError):
-                while file.write(b"\0" * size) == size:
-                    pass
 
 
 def event(at_us: int) -> Event:
