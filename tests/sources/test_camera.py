@@ -10,6 +10,7 @@ import cv2
 import pytest
 from peers.manual_clock import ManualClock
 from peers.mjpeg_server import MjpegServer
+from peers.reading import read_until
 
 from agent.clock import SystemClock
 from agent.problems import Problem
@@ -68,17 +69,6 @@ def test_a_camera_that_dies_is_a_problem_and_comes_back() -> None:
             records = read_until(source, lambda record: isinstance(record, Frame))
         assert not any(isinstance(record, Gap) for record in records)
         assert source.problem is None
-
-
-def read_until(source: Reopening, found, reads: int = 300) -> list:
-    records = []
-    for _ in range(reads):
-        record = source.read(0.2)
-        if record is not None:
-            records.append(record)
-            if found(record):
-                return records
-    raise AssertionError(f"not found in {records[-3:]}; {source.problem}")
 
 
 def test_a_frozen_link_is_a_stall_and_its_old_frames_are_dropped() -> None:

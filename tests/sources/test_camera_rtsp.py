@@ -4,15 +4,15 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable
 
 import pytest
 from peers.agents import wait_for
+from peers.reading import is_frame, is_gap, read_until
 from peers.rtsp_server import LEVELS, RtspServer, number_of
 
 from agent.clock import SystemClock
 from agent.problems import Problem
-from agent.records import Frame, Gap, Input
+from agent.records import Frame, Gap
 from agent.sources import Stalled, _options, camera
 from agent.sources._address import with_credentials
 from agent.sources._capture import Capture, open_stream
@@ -41,25 +41,6 @@ def reopening(url: str, **options: object) -> Reopening:
     return Reopening(
         lambda: camera.open_source(settings, clock, stop, WHERE), clock=clock, stop=stop, rng=random.Random(1)
     )
-
-
-def read_until(source: Reopening, found: Callable[[Input], bool], reads: int = 300) -> list[Input]:
-    records = []
-    for _ in range(reads):
-        record = source.read(0.2)
-        if record is not None:
-            records.append(record)
-            if found(record):
-                return records
-    raise AssertionError(f"not found in {records[-3:]}; {source.problem}")
-
-
-def is_gap(record: Input) -> bool:
-    return isinstance(record, Gap)
-
-
-def is_frame(record: Input) -> bool:
-    return isinstance(record, Frame)
 
 
 def check_in_order(numbers: list[int]) -> None:

@@ -5,7 +5,6 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from peers.agents import wait_for
 from peers.certificates import Authority
 from peers.h264_clip import write_h264
 from peers.h264_server import H264Server, made_ms, needs_gstreamer, number_of
+from peers.reading import is_frame, is_gap, read_until
 from peers.rtsp_server import RtspServer
 from peers.tls_front import TlsFront
 
@@ -56,25 +56,6 @@ def reopening(url: str, **options: object) -> Reopening:
         stop=stop,
         rng=random.Random(1),
     )
-
-
-def read_until(source: Reopening, found: Callable[[Input], bool], reads: int = 300) -> list[Input]:
-    records = []
-    for _ in range(reads):
-        record = source.read(0.2)
-        if record is not None:
-            records.append(record)
-            if found(record):
-                return records
-    raise AssertionError(f"not found in {records[-3:]}; {source.problem}")
-
-
-def is_gap(record: Input) -> bool:
-    return isinstance(record, Gap)
-
-
-def is_frame(record: Input) -> bool:
-    return isinstance(record, Frame)
 
 
 def frames_of(source: rtsp.Source, count: int) -> list[Frame]:
