@@ -96,7 +96,7 @@ def new_loop(
         if hours is not None:
             gate.minute = hours.minute
     if showing is not None:
-        showing.moved = lambda: getattr(gate, "boxes", None)
+        showing.moved = lambda: gate.boxes if gate is not None else None
     if hasattr(source, "open_unpack"):
         unpack = source.open_unpack(lane.source.config)
     if lane.window is not None:

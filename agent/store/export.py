@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import msgspec
 
 from agent.store.connection import connect_to_read
-from agent.store.schema import grain_text, utc_us
+from agent.store.schema import CROSSING_KINDS, grain_text, utc_us
 
 # Keys of an event's body that are columns, or say what was kept beside the rows.
 _APART = frozenset(("at_us", "rule", "phase", "snapshot", "media"))
@@ -114,7 +114,7 @@ def _event(values: list[Any]) -> dict[str, Any]:
 
 def _crossing(values: list[Any]) -> dict[str, Any]:
     kind, place, label, track, dwell_us = values[:5]
-    row = {"kind": _KINDS[kind], "place": place, "label": label, "track": track}
+    row = {"kind": CROSSING_KINDS[kind], "place": place, "label": label, "track": track}
     return row if dwell_us is None else {**row, "dwell_s": dwell_us / 1e6}
 
 
@@ -123,7 +123,6 @@ def _summary(values: list[Any]) -> dict[str, Any]:
     return {"grain": values[0], "rev": values[1], "body": body}
 
 
-_KINDS = ("born", "entered", "left", "in", "out", "interrupted", "interrupted_in")
 _PARTS = {"result": _result, "tick": _tick, "event": _event, "cross": _crossing, "sum": _summary}
 
 

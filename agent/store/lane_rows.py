@@ -14,10 +14,11 @@ from agent.clock import Reading
 from agent.records import Crossing, Event, Inference, LaneSecond
 from agent.store import live, trusted
 from agent.store.result_rows import insert_results
+from agent.store.schema import CROSSING_KINDS
 from agent.store.transaction import Job, Transaction
 
 PHASES = {"start": 0, "end": 1}
-CROSSINGS = {"born": 0, "entered": 1, "left": 2, "in": 3, "out": 4, "interrupted": 5, "interrupted_in": 6}
+_CROSSINGS = {kind: number for number, kind in enumerate(CROSSING_KINDS)}
 # Better sources first.
 SOURCES = ("gnss", "ptp", "ntp", "rtc", "manual", "none")
 _TICK = "INSERT INTO tick VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -136,7 +137,7 @@ def _enter_crossings(transaction: Transaction, lane: int, crossings: Sequence[Cr
             _CROSSING,
             (
                 transaction.next_id(), transaction.boot, one.at_us, lane, one.track, transaction.name("label", one.label),
-                transaction.name(kind, place), CROSSINGS[one.kind], one.dwell_us,
+                transaction.name(kind, place), _CROSSINGS[one.kind], one.dwell_us,
             ),
         )  # fmt: skip
 

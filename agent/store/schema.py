@@ -79,10 +79,11 @@ def grain_text(seconds: str) -> str:
 
 
 # Version 3. place: of kinds 0 and 5 the model, else the zone or line.
+CROSSING_KINDS = ("born", "entered", "left", "in", "out", "interrupted", "interrupted_in")  # by number
+_KIND = " ".join(f"WHEN {number} THEN '{kind}'" for number, kind in enumerate(CROSSING_KINDS))
 CROSSINGS = f"""
 CREATE VIEW crossings AS SELECT row.id, {utc_text("row.us")} AS utc, lane.text AS lane,
-  CASE row.kind WHEN 0 THEN 'born' WHEN 1 THEN 'entered' WHEN 2 THEN 'left' WHEN 3 THEN 'in' WHEN 4 THEN 'out'
-    WHEN 5 THEN 'interrupted' ELSE 'interrupted_in' END AS kind,
+  CASE row.kind {_KIND} END AS kind,
   place.text AS place, label.text AS label, track, dwell_us / 1000000.0 AS dwell_s, boot, at_us
   FROM (SELECT *, {utc_us("crossing")} AS us FROM crossing) AS row LEFT JOIN name AS lane ON lane.id = row.lane
   LEFT JOIN name AS place ON place.id = row.place LEFT JOIN name AS label ON label.id = row.label;
