@@ -8,7 +8,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from socket import SHUT_RDWR, socket
 
@@ -62,7 +62,9 @@ class Looking:
     def note(self, second: LaneSecond) -> None:
         """On the lane's thread: the counts of its newest seconds, for its rates."""
         self._seconds[second.lane].append(
-            msgspec.structs.replace(second, inferences=(), events=(), measured={}, latencies={})
+            msgspec.structs.replace(
+                second, inferences=(), events=(), measured={}, latencies={}, crossings=(), live=None
+            )
         )
 
     def serve(self, listener: socket) -> None:
@@ -209,17 +211,13 @@ def open_looking(looking: Looking, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _listener(folder: Path) -> Iterator[socket | None]:
-    try:
-        listening = handover.listening(folder)
-        listener = listening.__enter__()
-    except OSError as error:
-        _log.warning(fact("nobody can look: no socket in the data folder", folder=folder, error=error))
-        yield None
-        return
-    try:
+    with ExitStack() as stack:
+        listener = None
+        try:
+            listener = stack.enter_context(handover.listening(folder))
+        except OSError as error:
+            _log.warning(fact("nobody can look: no socket in the data folder", folder=folder, error=error))
         yield listener
-    finally:
-        listening.__exit__(None, None, None)
 
 
 def _found(results: Mapping[str, Inference]) -> tuple[Found, ...]:
