@@ -103,9 +103,11 @@ def covered(polygons: Sequence[Polygon], height: int, width: int) -> "NDArray[np
     import cv2
     import numpy as np
 
-    drawn = np.zeros((height, width), np.uint8)
+    drawn = np.zeros(
+        (height + 2, width + 2), np.uint8
+    )  # with a rim: a corner on the picture's edge is rounded to beyond it
     for polygon in polygons:
-        corners = np.rint(np.array(polygon, np.float64) * (width, height) - 0.5).astype(np.int32)
+        corners = np.rint(np.array(polygon, np.float64) * (width, height) - 0.5).astype(np.int32) + 1
         cv2.fillPoly(drawn, [corners.reshape(-1, 1, 2)], (1,))
     hidden: NDArray[np.bool_] = cv2.dilate(drawn, np.ones((3, 3), np.uint8)) > 0
-    return hidden
+    return hidden[1:-1, 1:-1]
